@@ -1,0 +1,60 @@
+# One front door: `make help` lists what it opens.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+MARK := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install sandbox demo test lint format generate lock bench e2e clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(MARK) ## make .venv with everything pinned by hash; all the others call it
+
+$(MARK): requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "make: Python 3.11 or newer is needed; found %s. Name another with make PYTHON=python3.13" % sys.version.split()[0])'
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "make: $(PYTHON) has no venv module; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 3; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+sandbox: install ## build the sandbox's Kubernetes once (minutes), then start from the cache (seconds)
+	$(BIN)/python -m backup_sandbox build
+
+demo: install ## a real backup from nothing: KEEP=1 leaves it running, STOP=1 ends that, KUBECONFIG=file uses your cluster
+	@$(BIN)/python demo/demo.py $(if $(filter-out 0,$(KEEP)),--keep) $(if $(filter-out 0,$(STOP)),--stop) $(if $(filter command line,$(origin KUBECONFIG)),--kubeconfig $(KUBECONFIG))
+
+test: sandbox ## unit, contract and integration tests; ARGS="-k name" picks some
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: install ## ruff, mypy --strict, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install ## let ruff format and mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+generate: install ## write crds/ and docs/reference/ anew from the models
+	$(BIN)/python -m backup_operator crds --out crds
+
+lock: install ## pin anew, with hashes and without index addresses
+	$(BIN)/python -m venv $(VENV)/lock
+	$(VENV)/lock/bin/python -m pip install --quiet uv
+	$(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" pyproject.toml -o requirements-dev.lock
+	$(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" -c requirements-dev.lock pyproject.toml -o requirements.lock
+
+bench: sandbox ## figures as ratios against a bare client in the same run
+	$(BIN)/python benchmarks/capture.py
+
+e2e: sandbox ## the demo as a test: it fails when any of its steps does
+	$(BIN)/python demo/demo.py
+
+clean: ## remove what the other targets made here, the demo's processes included
+	@if [ -x $(BIN)/python ] && [ -d .demo ]; then $(BIN)/python demo/demo.py --stop; fi
+	rm -rf $(VENV) .demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
