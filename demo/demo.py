@@ -101,17 +101,16 @@ def _tell_story(cluster: Kubectl, programs: Programs) -> None:
         _register_engine(cluster, url=ready.rpartition(" ")[2])
         cluster.shown("wait", "--for=condition=Ready", f"backupengine/{ENGINE}", "--timeout=20s")
         cluster.shown("get", "backupengines", "-o", "wide")
-    sample = yaml.safe_load(SAMPLE.read_text())["metadata"]
-    backup, namespace = sample["name"], sample["namespace"]
+    backup = yaml.safe_load(SAMPLE.read_text())["metadata"]["name"]
+    namespace = NAMESPACES[0]
     with _step("A Backup"):
-        cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
         print(textwrap.indent(SAMPLE.read_text().strip(), "  "))
         with _following(cluster, "get", "backups", "-n", namespace, "--watch"):
-            cluster.shown("apply", "-f", str(SAMPLE))
+            cluster.shown("apply", "-n", namespace, "-f", str(SAMPLE))
             _wait(cluster, namespace, backup, "Finished")
         _wait(cluster, namespace, backup, "Complete")
         cluster.shown("get", "backups", "-A", "-o", "wide")
-        print(cluster.quiet("describe", "backup", backup, "-n", namespace).partition("Events:")[2])
+        print("\n" + cluster.quiet("events", "-n", namespace, "--for", f"backup/{backup}"))
     with _step("The archive opens with tar and zstd alone"):
         _open_archive(_archive_of(cluster, namespace, backup))
     with _step("Deleting a Backup whose deletionPolicy is Delete deletes the archive"):
@@ -266,8 +265,7 @@ def _relative(word: str | Path) -> str:
 
 def _leave_as_found(cluster: Kubectl) -> None:
     """Take the demo's objects out of somebody's own cluster; the resource kinds stay."""
-    sample = yaml.safe_load(SAMPLE.read_text())["metadata"]["namespace"]
-    cluster.quiet("delete", "backups", "--all", "-n", sample, "--ignore-not-found")
+    cluster.quiet("delete", "backups", "--all", "-n", NAMESPACES[0], "--ignore-not-found")
     cluster.quiet("delete", "backupengine", ENGINE, "--ignore-not-found")
     cluster.quiet("delete", "secret", "backup-engine", "-n", "default", "--ignore-not-found")
     cluster.quiet("delete", "namespace", *NAMESPACES, "--ignore-not-found", "--wait=false")

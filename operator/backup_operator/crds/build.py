@@ -1,0 +1,163 @@
+"""CustomResourceDefinitions: names, columns and schemas of every kind."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from backup_operator.crds.schema import Schema, build_schema
+from backup_operator.crds.structural import check_structural
+from backup_operator.resources.backup import BackupSpec
+from backup_operator.resources.backup_status import BackupStatus
+from backup_operator.resources.engine import BackupEngineSpec, BackupEngineStatus
+from backup_operator.resources.group import (
+    BACKUP,
+    BACKUP_ENGINE,
+    DEFAULT_ENGINE_ANNOTATION,
+    GROUP,
+    VERSION,
+    Kind,
+)
+from backup_operator.resources.parts import ResourcePart
+
+_ONLY_WIDE = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of ``kubectl get``; wide ones need ``-o wide``."""
+
+    name: str
+    path: str
+    type: str = "string"
+    is_wide: bool = False
+    description: str = ""
+
+    def as_crd(self) -> dict[str, Any]:
+        """Return the column as an item of ``additionalPrinterColumns``."""
+        column = {"name": self.name, "type": self.type, "jsonPath": self.path}
+        if self.description:
+            column["description"] = self.description
+        return {**column, "priority": _ONLY_WIDE} if self.is_wide else column
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A kind and the models that its schema is built from."""
+
+    kind: Kind
+    spec: type[ResourcePart]
+    status: type[ResourcePart]
+    description: str
+    columns: Sequence[Column]
+    selectable: Sequence[str] = field(default=())
+
+
+_READY = '.status.conditions[?(@.type=="Ready")]'
+_AGE = Column("Age", ".metadata.creationTimestamp", "date")
+
+RESOURCES = (
+    Resource(
+        BACKUP,
+        BackupSpec,
+        BackupStatus,
+        "Backup asks an engine for one backup and shows what became of it. It runs once; for"
+        " another backup create another object. `kubectl wait --for=condition=Finished` ends on"
+        " every outcome, and condition Complete is then the verdict.",
+        columns=(
+            Column("Type", ".spec.backupType"),
+            Column("Phase", ".status.phase"),
+            Column("Size", ".status.size"),
+            Column("Valid", ".status.isValid", "boolean"),
+            Column("Engine", ".status.engine.name", is_wide=True),
+            Column("Record", ".status.id", "integer", is_wide=True),
+            Column("Host", ".status.hostId", "integer", is_wide=True),
+            Column("Started", ".status.timeInitiated", "date", is_wide=True),
+            Column("Completed", ".status.timeCompleted", "date", is_wide=True),
+            Column("Duration", ".status.duration", is_wide=True),
+            Column("Message", f"{_READY}.message", is_wide=True),
+            _AGE,
+        ),
+        selectable=(".spec.backupType", ".spec.engineRef.name", ".status.phase"),
+    ),
+    Resource(
+        BACKUP_ENGINE,
+        BackupEngineSpec,
+        BackupEngineStatus,
+        "BackupEngine is a server of the backup API: an appliance's console or our own engine in"
+        f' the cluster. Annotation `{DEFAULT_ENGINE_ANNOTATION}: "true"` makes it the one that'
+        " Backups without an `engineRef` use.",
+        columns=(
+            Column("URL", ".spec.url"),
+            Column("Ready", f"{_READY}.status"),
+            Column("Version", ".status.productVersion"),
+            Column("API", ".status.apiVersion"),
+            Column("Running", ".status.runningBackups", "integer"),
+            Column("Circuit", ".status.circuit", is_wide=True),
+            Column("Contact", ".status.lastContactTime", "date", is_wide=True),
+            Column("Message", f"{_READY}.message", is_wide=True),
+            _AGE,
+        ),
+    ),
+)
+
+
+def build_crds() -> list[dict[str, Any]]:
+    """Build the CustomResourceDefinition of every kind, each one ready for the API server.
+
+    Raises NotStructuralError if a model has come to say what the API server would refuse.
+    """
+    return [_build_crd(resource) for resource in RESOURCES]
+
+
+def _build_crd(resource: Resource) -> dict[str, Any]:
+    kind = resource.kind
+    version: dict[str, Any] = {
+        "name": VERSION,
+        "served": True,
+        "storage": True,
+        "subresources": {"status": {}},
+        "additionalPrinterColumns": [column.as_crd() for column in resource.columns],
+    }
+    if resource.selectable:
+        version["selectableFields"] = [{"jsonPath": path} for path in resource.selectable]
+    version["schema"] = {"openAPIV3Schema": build_resource_schema(resource)}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": kind.crd_name},
+        "spec": {
+            "group": GROUP,
+            "scope": "Namespaced" if kind.is_namespaced else "Cluster",
+            "names": {
+                "kind": kind.kind,
+                "listKind": f"{kind.kind}List",
+                "plural": kind.plural,
+                "singular": kind.singular,
+                "shortNames": [kind.short_name],
+                "categories": list(kind.categories),
+            },
+            "versions": [version],
+        },
+    }
+
+
+def build_resource_schema(resource: Resource) -> Schema:
+    """Build and check the schema of a whole object."""
+    spec, status = build_schema(resource.spec), build_schema(resource.status)
+    check_structural(f"{resource.kind.kind}.spec", spec)
+    check_structural(f"{resource.kind.kind}.status", status)
+    return {
+        "description": resource.description,
+        "type": "object",
+        "required": ["spec"],
+        "properties": {
+            "apiVersion": {
+                "description": f"`{GROUP}/{VERSION}`.",
+                "type": "string",
+            },
+            "kind": {"description": f"`{resource.kind.kind}`.", "type": "string"},
+            "metadata": {"type": "object"},
+            "spec": spec,
+            "status": status,
+        },
+    }
