@@ -1,0 +1,29 @@
+"""What the process that starts a sandbox tells the supervisor."""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Self
+
+DETACH = b"d"  # on the tie: from now on the sandbox outlives whoever started it
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to run; ``port`` None means any free one."""
+
+    root: str
+    binaries: dict[str, str]
+    port: int | None
+    has_controllers: bool
+    crds: list[str]
+    tie: int  # file descriptor to read
+    report: int  # file descriptor to write
+
+    def to_json(self) -> str:
+        """Return the plan as the supervisor's one argument."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Return the plan out of the supervisor's one argument."""
+        return cls(**json.loads(text))
