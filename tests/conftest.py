@@ -1,8 +1,21 @@
 """Fixtures that every folder of tests may use."""
 
+import asyncio
+
+import pytest
+
 pytest_plugins = [
     "fixtures.cluster",
     "fixtures.engine",
     "fixtures.appliance",
     "fixtures.operator_process",
 ]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart() -> None:
+    """Keep pytest-asyncio from making, and never closing, a loop when the first test is sync.
+
+    Python 3.11 makes one on the first question for the current loop, and its end is a warning.
+    """
+    asyncio.set_event_loop(None)

@@ -1,0 +1,1 @@
+"""The CONFIG archive: form, writing, storing, reading, checking (docs/archive-format.md)."""

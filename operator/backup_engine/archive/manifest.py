@@ -1,0 +1,263 @@
+"""The clear-text JSON members of an archive as typed models: header, manifest, seal, index lines.
+
+docs/archive-format.md specifies each member. Names are camelCase like Kubernetes' own; keys are
+sorted, so that the same content gives the same bytes. Reading tolerates what it does not know: a
+newer minor version may add members.
+"""
+
+from typing import Annotated, Final, TypeVar
+
+import msgspec
+
+from backup_engine.archive.errors import ArchiveDamagedError, ArchiveFormatError
+
+FORMAT_NAME: Final = "backup-operator.config-archive"
+FORMAT_MAJOR: Final = 1
+FORMAT_MINOR: Final = 0
+PRODUCT_NAME: Final = "backup-operator"
+
+CODEC_ZSTD: Final = "zstd"
+ENCRYPTION_NONE: Final = "none"
+
+HEADER_PATH: Final = "header.json"
+MANIFEST_PATH: Final = "manifest.json"
+SEAL_PATH: Final = "seal.json"
+Count = Annotated[int, msgspec.Meta(ge=0)]
+
+SEAL_BYTES: Final = 512  # exactly one block, so that a reader finds it at a fixed place
+
+
+class Model(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
+    """Base of everything stored as JSON in an archive."""
+
+
+class Format(Model, frozen=True, kw_only=True):
+    """Name and version of the form; a reader refuses a major version it does not know."""
+
+    name: str  # no defaults here: a lost member must be noticed
+    major: int
+    minor: int
+
+
+THIS_FORMAT: Final = Format(name=FORMAT_NAME, major=FORMAT_MAJOR, minor=FORMAT_MINOR)
+
+
+class Host(Model, frozen=True, kw_only=True):
+    """The host whose scope was captured (spec §6); ``name`` is its host name."""
+
+    id: int
+    name: str
+
+
+class BackupFacts(Model, frozen=True, kw_only=True):
+    """Which backup the archive is the result of; times in epoch ms, None initiator: not known."""
+
+    id: int
+    name: str
+    type: str
+    time_initiated_ms: int
+    initiated_by: str | None
+    host: Host
+
+
+class Product(Model, frozen=True, kw_only=True):
+    """The program that wrote the archive."""
+
+    name: str
+    version: str
+
+
+class ClusterIdentity(Model, frozen=True, kw_only=True):
+    """Which cluster it was.
+
+    ``uid`` is that of namespace kube-system, the usual stand-in for a cluster's identity; None if
+    the engine's account may not read that namespace. ``kubernetes_version`` is the git version.
+    """
+
+    uid: str | None
+    kubernetes_version: str
+
+
+class Header(Model, frozen=True, kw_only=True):
+    """First member: what a reader wants to know before it has the end of the file."""
+
+    format: Format
+    backup: BackupFacts
+    product: Product
+    cluster: ClusterIdentity
+
+
+class StoredMember(Model, frozen=True, kw_only=True):
+    """A member's place and digest as stored, i.e. of the compressed (and encrypted) bytes."""
+
+    path: str
+    offset: Count  # of the content, in the tar file, in bytes
+    size_bytes: Count
+    sha256: str
+
+
+class PackedMember(StoredMember, frozen=True, kw_only=True):
+    """A member with a codec; ``raw_bytes`` is its size once unpacked."""
+
+    raw_bytes: Count
+    codec: str
+    encryption: str
+
+
+class PartEntry(PackedMember, frozen=True, kw_only=True):
+    """A part: objects of one kind, one a line, and the index that names them."""
+
+    api_version: str
+    kind: str
+    resource: str
+    objects: int
+    index: PackedMember
+
+
+class ListEntry(Model, frozen=True, kw_only=True):
+    """One LIST: None as namespace means all of them (or a cluster-scoped kind).
+
+    Not consistent: the list's continue token expired half-way, so that later objects are from a
+    newer state than ``resource_version`` tells; none is lost or doubled.
+    """
+
+    api_version: str
+    kind: str
+    resource: str
+    namespace: str | None
+    resource_version: str
+    is_consistent: bool
+    objects: int
+
+
+class Skipped(Model, frozen=True, kw_only=True):
+    """What is not in the archive, and why; resource ``*`` stands for a whole group version."""
+
+    api_version: str
+    resource: str
+    namespace: str | None
+    reason: str
+    message: str
+
+
+class Scope(Model, frozen=True, kw_only=True):
+    """What was asked for; None: every namespace and the cluster-scoped objects."""
+
+    namespaces: tuple[str, ...] | None
+
+
+class Totals(Model, frozen=True, kw_only=True):
+    """Sums over all parts."""
+
+    objects: int
+    kinds: int
+    parts: int
+    raw_bytes: int
+    stored_bytes: int
+
+
+class Manifest(Model, frozen=True, kw_only=True):
+    """The table of contents, written once all parts are in place."""
+
+    format: Format
+    backup: BackupFacts
+    product: Product
+    cluster: ClusterIdentity
+    scope: Scope
+    header: StoredMember
+    parts: tuple[PartEntry, ...]
+    lists: tuple[ListEntry, ...]
+    skipped: tuple[Skipped, ...]
+    totals: Totals
+
+
+class Seal(Model, frozen=True, kw_only=True):
+    """Last member, padded to one block: where the manifest lies and what it hashes to.
+
+    ``signature`` is the place of ``manifest.json.sig``; None: the archive is not signed. This
+    version makes none and does not judge any.
+    """
+
+    format: Format
+    manifest: StoredMember
+    signature: StoredMember | None
+
+
+class IndexEntry(Model, frozen=True, kw_only=True, gc=False):
+    """One object of a part; offset and length in the unpacked part, length without line feed."""
+
+    api_version: str
+    kind: str
+    length: Count
+    name: str
+    namespace: str | None
+    offset: Count
+    resource: str
+    resource_version: str
+    sha256: str
+    uid: str
+
+
+class _Versioned(msgspec.Struct):
+    """The one thing to be read from a document of unknown version."""
+
+    format: Format
+
+
+_ENCODER = msgspec.json.Encoder(order="sorted")
+ModelT = TypeVar("ModelT", bound=Model)
+DocumentT = TypeVar("DocumentT", bound=msgspec.Struct)
+
+
+def encode_document(model: Model) -> bytes:
+    """Encode a clear member: sorted keys, indented for people, one line feed at the end."""
+    return msgspec.json.format(_ENCODER.encode(model), indent=1) + b"\n"
+
+
+def parse_document(content: bytes, model: type[ModelT], path: str) -> ModelT:
+    """Read a clear member.
+
+    Raises ArchiveFormatError for another format or newer major version, ArchiveDamagedError where
+    it is no JSON (reason ManifestUnreadable) or lacks members (ManifestIncomplete), spec §3.0.
+    """
+    declared = _decode(content, _Versioned, path).format
+    if declared.name != FORMAT_NAME or declared.major != FORMAT_MAJOR:
+        raise ArchiveFormatError(
+            "FormatUnknown",
+            f"{path} declares format {declared.name!r} version {declared.major}.{declared.minor};"
+            f" this program reads {FORMAT_NAME!r} version {FORMAT_MAJOR}.x only",
+        )
+    return _decode(content, model, path)
+
+
+def _decode(content: bytes, model: type[DocumentT], path: str) -> DocumentT:
+    try:
+        return msgspec.json.decode(content, type=model)
+    except msgspec.ValidationError as lack:
+        raise ArchiveDamagedError("ManifestIncomplete", f"{path}: {lack}") from lack
+    except (msgspec.DecodeError, UnicodeDecodeError) as garbage:
+        raise ArchiveDamagedError(
+            "ManifestUnreadable", f"{path} is not JSON: {garbage}"
+        ) from garbage
+
+
+def build_seal(manifest: StoredMember) -> bytes:
+    """Build the content of the seal: one JSON line, filled up with spaces to exactly one block."""
+    line = _ENCODER.encode(Seal(format=THIS_FORMAT, manifest=manifest, signature=None))
+    return line.ljust(SEAL_BYTES - 1) + b"\n"
+
+
+def ensure_readable(member: PackedMember) -> None:
+    """Raise ArchiveFormatError unless this version can unpack ``member``."""
+    if member.codec != CODEC_ZSTD:
+        raise ArchiveFormatError(
+            "CodecUnknown",
+            f"{member.path} is packed with codec {member.codec!r}; this program reads"
+            f" {CODEC_ZSTD!r} only, use a newer version",
+        )
+    if member.encryption != ENCRYPTION_NONE:
+        raise ArchiveFormatError(
+            "EncryptionUnknown",
+            f"{member.path} is encrypted with {member.encryption!r}; this program reads"
+            " unencrypted archives only, decrypt it first",
+        )

@@ -1,0 +1,293 @@
+"""Where archives lie: a directory or a bucket, by URL. Written once, never replaced.
+
+Reading, deleting and listing are obstore's for every scheme. Writing differs: a directory gets a
+staged file (private mode, fsync, create-only link), a bucket a multipart upload, which is invisible
+until it is completed. obstore has a create-only put for what fits into memory, but no create-only
+completion of a multipart upload: there the name is checked before the first and the last byte, and
+two writers of the same name within that moment are told apart by nobody. Names hold the backup's
+name and its start in ms, so only one run repeated on two replicas could get there.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Protocol, Self, TypeVar
+from urllib.parse import unquote, urlsplit
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.store import LocalStore, ObjectStore, from_url
+
+from backup_engine.archive.errors import ArchiveExistsError, ArchiveMissingError, StorageError
+from backup_engine.archive.names import is_archive_name, parse_safe_name
+from backup_engine.archive.staging import (
+    StagedFile,
+    ensure_private_directory,
+    explain_os_error,
+    remove_leftovers,
+)
+
+UPLOAD_BYTES: Final = 8 * 1024 * 1024  # of one piece of a multipart upload
+DEADLINE_S: Final = 300.0  # for any single call; a piece of an upload may take a while
+
+T = TypeVar("T")
+
+
+class StoreWriter(Protocol):
+    """A new archive being written: visible when left without an error, else as if never begun."""
+
+    async def __aenter__(self) -> Self:
+        """Begin; raises ArchiveExistsError if the name is taken."""
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Publish, or on any error (cancellation, too) leave nothing behind."""
+
+    async def write(self, content: bytes) -> None:
+        """Append ``content``; raises StorageError."""
+
+
+class ArchiveStore:
+    """One directory or bucket prefix with archives directly below it."""
+
+    def __init__(self, url: str, place: Path | ObjectStore) -> None:
+        self._url = url.rstrip("/")
+        self._directory = place if isinstance(place, Path) else None
+        self._objects = None if isinstance(place, Path) else place
+
+    @classmethod
+    def open(cls, url: str) -> "ArchiveStore":
+        """Open the store at ``url``: ``file://``, ``s3://``, ``gs://``, ``az://``, ``memory://``.
+
+        Touches neither disk nor network. Credentials of a bucket come from the environment that
+        its vendor's tools use. Raises StorageError for a URL nobody serves.
+        """
+        parts = urlsplit(url)
+        if parts.scheme == "file":
+            if parts.netloc not in {"", "localhost"} or not parts.path.startswith("/"):
+                raise StorageError(
+                    "StoreUnknown", f"archive URL {url!r}: expected file:///absolute/path"
+                )
+            directory = Path(unquote(parts.path))
+            return cls(directory.as_uri(), directory)
+        try:
+            return cls(url, from_url(url))
+        except (BaseError, ValueError) as refusal:
+            first_line = str(refusal).partition("\n")[0]
+            raise StorageError("StoreUnknown", f"archive URL {url!r}: {first_line}") from refusal
+
+    def location(self, name: str) -> str:
+        """Return what a record tells as ``content_file_path`` (spec §3.0): a path, else a URL."""
+        if self._directory is not None:
+            return str(self._directory / name)
+        return f"{self._url}/{name}"
+
+    async def ensure_no_leftovers(self) -> list[str]:
+        """Remove what crashed writers left and return the names; living writers keep theirs.
+
+        A directory is made if absent. A bucket has nothing visible to remove: abandoned uploads
+        expire by its lifecycle rule.
+        """
+        directory = self._directory
+        if directory is None:
+            return []
+
+        def sweep() -> list[str]:
+            ensure_private_directory(directory)
+            return remove_leftovers(directory)
+
+        return await _blocking(sweep, directory)
+
+    async def find_size(self, name: str) -> int | None:
+        """Return the size of an archive in bytes, None if there is none of that name."""
+        try:
+            objects = await self._get_objects()
+            found = await self.answer(name, obstore.head_async(objects, parse_safe_name(name)))
+        except ArchiveMissingError:
+            return None
+        return found["size"]
+
+    async def delete(self, name: str) -> None:
+        """Remove an archive; one that is not there is as good as removed."""
+        try:
+            objects = await self._get_objects()
+            await self.answer(name, obstore.delete_async(objects, parse_safe_name(name)))
+        except ArchiveMissingError:
+            return
+
+    async def list_names(self) -> list[str]:
+        """Return the names of all archives, sorted; raises ArchiveMissingError without a store."""
+        objects = await self._get_objects()
+        found = await self.answer("", obstore.list_with_delimiter_async(objects))
+        return sorted(entry["path"] for entry in found["objects"] if is_archive_name(entry["path"]))
+
+    def reader(self, name: str) -> "StoreReader":
+        """Return a reader of one archive; whether it exists shows at the first read."""
+        return StoreReader(self, name)
+
+    def writer(self, name: str) -> StoreWriter:
+        """Return the writer of one new archive, to be entered with ``async with``."""
+        parse_safe_name(name)
+        if self._directory is not None:
+            return _DirectoryWriter(self._directory, name)
+        assert self._objects is not None
+        return _BucketWriter(self, self._objects, name)
+
+    async def read_range(self, name: str, offset: int, length: int) -> bytes:
+        """Read ``length`` bytes of one archive from ``offset`` on; raises StorageError."""
+        objects = await self._get_objects()
+        read = obstore.get_range_async(objects, parse_safe_name(name), start=offset, length=length)
+        return bytes(await self.answer(name, read))
+
+    async def answer(self, name: str, call: Awaitable[T]) -> T:
+        """Await one call of obstore about ``name`` and raise its trouble as ours."""
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                return await call
+        except FileNotFoundError as missing:
+            raise ArchiveMissingError(self.location(name)) from missing
+        except AlreadyExistsError as taken:
+            raise ArchiveExistsError(self.location(name)) from taken
+        except (BaseError, OSError, ValueError) as trouble:  # TimeoutError is an OSError
+            first_line = str(trouble).partition("\n")[0] or f"no answer within {DEADLINE_S:.0f} s"
+            message = f"{self.location(name)}: {first_line}"
+            raise StorageError("StorageFailed", message) from trouble
+
+    async def _get_objects(self) -> ObjectStore:
+        """Return obstore's view; made late, because its directory must exist by then."""
+        if self._objects is None:
+            directory = self._directory
+            assert directory is not None
+            if not await asyncio.to_thread(directory.is_dir):
+                raise ArchiveMissingError(str(directory))
+            self._objects = await asyncio.to_thread(LocalStore, prefix=directory)
+        return self._objects
+
+
+class StoreReader:
+    """Ranged reads of one archive."""
+
+    def __init__(self, store: ArchiveStore, name: str) -> None:
+        self._store = store
+        self.name = name
+
+    @property
+    def location(self) -> str:
+        """Path or URL, for messages."""
+        return self._store.location(self.name)
+
+    async def get_size(self) -> int:
+        """Return the size in bytes; raises ArchiveMissingError."""
+        size = await self._store.find_size(self.name)
+        if size is None:
+            raise ArchiveMissingError(self.location)
+        return size
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """Read ``length`` bytes from ``offset`` on, fewer where the archive ends before."""
+        if length <= 0:
+            return b""
+        return await self._store.read_range(self.name, offset, length)
+
+
+class _DirectoryWriter:
+    """Writes a staged file; every call into the file system runs in a thread."""
+
+    def __init__(self, directory: Path, name: str) -> None:
+        self._directory = directory
+        self._file = StagedFile(directory, name)
+
+    async def __aenter__(self) -> Self:
+        try:
+            await _blocking(self._file.open, self._directory)
+        except asyncio.CancelledError:
+            await self._abort()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                await _blocking(self._file.publish, self._directory)
+        except asyncio.CancelledError:
+            # shielded, and also what the thread may have published meanwhile: cancelled is gone
+            await asyncio.shield(asyncio.to_thread(self._file.withdraw))
+            raise
+        finally:
+            await self._abort()
+
+    async def write(self, content: bytes) -> None:
+        await _blocking(lambda: self._file.write(content), self._directory)
+
+    async def _abort(self) -> None:
+        # shielded: a second cancellation must not leave the staging file behind
+        await asyncio.shield(asyncio.to_thread(self._file.abort))
+
+
+class _BucketWriter:
+    """Holds back the first piece: a small archive is one create-only put, a big one an upload."""
+
+    def __init__(self, store: ArchiveStore, objects: ObjectStore, name: str) -> None:
+        self._store = store
+        self._objects = objects
+        self._name = name
+        self._held = bytearray()
+        self._upload: obstore.AsyncWritableFile | None = None
+        self._scope = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        await self._ensure_free()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is not None:
+            await self._scope.__aexit__(kind, error, trace)  # aborts the upload
+            return
+        if self._upload is None:
+            put = obstore.put_async(
+                self._objects, self._name, bytes(self._held), mode="create", use_multipart=False
+            )
+            await self._store.answer(self._name, put)
+            return
+        async with self._scope:
+            await self._ensure_free()
+
+    async def write(self, content: bytes) -> None:
+        if self._upload is None:
+            self._held += content
+            if len(self._held) < UPLOAD_BYTES:
+                return
+            self._upload = obstore.open_writer_async(
+                self._objects, self._name, buffer_size=UPLOAD_BYTES, max_concurrency=2
+            )
+            await self._scope.enter_async_context(self._upload)
+            content, self._held = bytes(self._held), bytearray()
+        await self._store.answer(self._name, self._upload.write(content))
+
+    async def _ensure_free(self) -> None:
+        if await self._store.find_size(self._name) is not None:
+            raise ArchiveExistsError(self._store.location(self._name))
+
+
+async def _blocking(call: Callable[[], T], place: Path) -> T:
+    """Run a call into the file system in a thread and explain what it raises."""
+    try:
+        return await asyncio.to_thread(call)
+    except OSError as trouble:
+        raise explain_os_error(trouble, place) from trouble

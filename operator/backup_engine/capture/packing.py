@@ -1,0 +1,37 @@
+"""From pages to finished parts: what the worker thread of a capture does."""
+
+from backup_engine.archive.part import KindName, Part, PartBuilder
+from backup_engine.capture.discovery import Kind
+from backup_engine.capture.listing import Page
+from backup_engine.capture.split import split
+
+
+class Packer:
+    """Pages in, finished parts out; to be used by one thread at a time."""
+
+    def __init__(self) -> None:
+        self._kind: Kind | None = None
+        self._builder: PartBuilder | None = None
+
+    def add(self, page: Page) -> list[Part]:
+        """Pack the objects of one page; a page of another kind closes the part before it."""
+        kind = page.target.kind
+        parts = self.finish() if kind != self._kind else []
+        if self._builder is None:
+            self._builder = PartBuilder(KindName(kind.api_version, kind.kind, kind.resource))
+            self._kind = kind
+        add = self._builder.add
+        for line, namespace, name, uid, resource_version in split(
+            page.items, page.api_version, kind.kind
+        ):
+            part = add(line, namespace, name, uid, resource_version)
+            if part is not None:
+                parts.append(part)
+        return parts
+
+    def finish(self) -> list[Part]:
+        """Close the part under way."""
+        part = self._builder.finish() if self._builder is not None else None
+        self._builder = None
+        self._kind = None
+        return [part] if part is not None else []

@@ -1,0 +1,172 @@
+import stat
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from aiohttp import web
+
+from backup_engine.cluster import (
+    ClusterConnection,
+    ClusterSettingsError,
+    ClusterUnreachableError,
+    find_user,
+    load_kubeconfig,
+)
+from listserver import ListServer
+
+
+async def ask(server: ListServer, path: Path) -> str | None:
+    """Ask once with that kubeconfig; return the Authorization header the server saw."""
+    async with (
+        ClusterConnection.from_kubeconfig(path) as cluster,
+        cluster.request("GET", "/version") as answer,
+    ):
+        assert (await answer.json())["gitVersion"] == "v1.99.0"
+    return server.tokens[-1]
+
+
+async def test_a_kubeconfig_without_credentials_sends_none(
+    server: ListServer, tmp_path: Path
+) -> None:
+    assert await ask(server, server.kubeconfig(tmp_path)) is None
+
+
+async def test_a_token_is_sent_as_bearer(server: ListServer, tmp_path: Path) -> None:
+    assert await ask(server, server.kubeconfig(tmp_path, {"token": "abc"})) == "Bearer abc"
+
+
+async def test_a_token_file_is_found_beside_the_kubeconfig(
+    server: ListServer, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text("from-file\n")
+
+    assert await ask(server, server.kubeconfig(tmp_path, {"tokenFile": "token"})) == (
+        "Bearer from-file"
+    )
+
+
+async def test_a_rotated_token_file_is_read_again(server: ListServer, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("first")
+    path = server.kubeconfig(tmp_path, {"tokenFile": str(token)})
+
+    async with ClusterConnection(lambda: load_kubeconfig(path), token_lifetime_s=0) as cluster:
+        for content in ("first", "second"):
+            token.write_text(content)
+            async with cluster.request("GET", "/version"):
+                pass
+
+    assert server.tokens[-2:] == ["Bearer first", "Bearer second"]
+
+
+def a_plugin(directory: Path, body: str) -> dict[str, Any]:
+    script = directory / "plugin"
+    script.write_text(f"#!{sys.executable}\n{body}")
+    script.chmod(stat.S_IRWXU)
+    return {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": str(script)}}
+
+
+async def test_the_token_of_an_exec_plugin_is_used(server: ListServer, tmp_path: Path) -> None:
+    answer = (
+        '{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential",'
+        ' "status": {"token": "from-plugin"}}'
+    )
+    user = a_plugin(tmp_path, f"print({answer!r})\n")
+
+    assert await ask(server, server.kubeconfig(tmp_path, user)) == "Bearer from-plugin"
+
+
+async def test_an_exec_plugin_that_fails_is_named(server: ListServer, tmp_path: Path) -> None:
+    path = server.kubeconfig(tmp_path, a_plugin(tmp_path, "raise SystemExit(1)\n"))
+
+    with pytest.raises(ClusterSettingsError, match=r"exec plugin .*plugin"):
+        await ask(server, path)
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]", "a: b", "current-context: x\ncontexts: []\n"])
+async def test_an_unusable_kubeconfig_is_explained(tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "kubeconfig"
+    if content is not None:
+        path.write_text(content)
+
+    with pytest.raises(ClusterSettingsError, match=str(path)):
+        async with ClusterConnection.from_kubeconfig(path):
+            pass
+
+
+async def test_a_broken_certificate_is_explained(server: ListServer, tmp_path: Path) -> None:
+    path = server.kubeconfig(tmp_path)
+    document = yaml.safe_load(path.read_text())
+    document["clusters"][0]["cluster"] = {
+        "server": "https://127.0.0.1:1",
+        "certificate-authority-data": "bm90IGEgY2VydGlmaWNhdGU=",
+    }
+    path.write_text(yaml.safe_dump(document))
+
+    with pytest.raises(ClusterSettingsError, match=r"https://127\.0\.0\.1:1"):
+        async with ClusterConnection.from_kubeconfig(path):
+            pass
+
+
+async def test_outside_of_a_pod_the_service_account_is_missed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+
+    with pytest.raises(ClusterSettingsError, match="name a kubeconfig"):
+        async with ClusterConnection.in_cluster():
+            pass
+
+
+async def test_a_server_that_is_not_there_is_unreachable_and_the_token_stays_secret(
+    server: ListServer, tmp_path: Path
+) -> None:
+    server.url = "http://127.0.0.1:1"
+    path = server.kubeconfig(tmp_path, {"token": "very-secret"})
+
+    with pytest.raises(ClusterUnreachableError) as caught:
+        await ask(server, path)
+
+    assert "127.0.0.1:1" in str(caught.value)
+    assert "very-secret" not in str(caught.value)
+
+
+@pytest.fixture
+async def redirecting() -> AsyncIterator[ListServer]:
+    async def away(_: web.Request) -> web.Response:
+        raise web.HTTPFound("http://127.0.0.1:1/elsewhere")
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", away)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    server = ListServer()
+    host, port = runner.addresses[0][:2]
+    server.url = f"http://{host}:{port}"
+    yield server
+    await runner.cleanup()
+
+
+async def test_a_redirect_is_not_followed_with_the_token(
+    redirecting: ListServer, tmp_path: Path
+) -> None:
+    path = redirecting.kubeconfig(tmp_path, {"token": "abc"})
+
+    async with (
+        ClusterConnection.from_kubeconfig(path) as cluster,
+        cluster.request("GET", "/version") as answer,
+    ):
+        assert answer.status == 302
+
+
+def test_a_user_is_found_by_name_only() -> None:
+    content = {"users": [{"name": "a", "user": {"token": "1"}}, {"name": "b"}]}
+
+    assert find_user(content, "a") == {"token": "1"}
+    assert find_user(content, "b") == {}
+    assert find_user(content, "c") == {}
+    assert find_user({"users": None}, None) == {}
