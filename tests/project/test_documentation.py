@@ -1,0 +1,64 @@
+"""What the README and the docs say is true."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from backup_operator.resources.backup import BackupSpec
+from backup_operator.resources.engine import BackupEngineSpec
+from backup_operator.resources.parts import ResourcePart
+from backup_operator.resources.reading import parse_spec
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+SPECS: dict[str, type[ResourcePart]] = {"Backup": BackupSpec, "BackupEngine": BackupEngineSpec}
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def manifests(page: Path) -> list[dict[str, Any]]:
+    documents = [each for block in blocks(page, "yaml") for each in yaml.safe_load_all(block)]
+    return [each for each in documents if isinstance(each, dict) and each.get("kind") in SPECS]
+
+
+def test_the_readme_opens_with_what_it_is_a_backup_and_two_commands() -> None:
+    first_screen = "\n".join((ROOT / "README.md").read_text().splitlines()[:40])
+
+    assert "kind: Backup" in first_screen
+    assert "make demo" in first_screen
+    assert "make test" in first_screen
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_manifest_of_a_page_is_valid(page: Path) -> None:
+    for manifest in manifests(page):
+        parse_spec(SPECS[manifest["kind"]], manifest)  # raises, naming field and rule
+
+
+def test_the_readme_shows_a_manifest_of_each_kind() -> None:
+    assert {each["kind"] for each in manifests(ROOT / "README.md")} == set(SPECS)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text())
+    local = [link for link in links if "://" not in link]
+
+    assert [link for link in local if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_target_and_program_that_a_page_names_exists(page: Path) -> None:
+    commands = "\n".join(blocks(page, "console") + blocks(page, "sh"))
+    targets = set(re.findall(r"\bmake ([a-z]+)\b", commands))
+    modules = set(re.findall(r"python -m (backup_[a-z]+)", page.read_text()))
+    makefile = (ROOT / "Makefile").read_text()
+
+    assert {target for target in targets if f"\n{target}:" not in makefile} == set()
+    for module in modules:
+        assert (ROOT / "operator" / module / "__main__.py").is_file()
