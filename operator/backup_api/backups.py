@@ -1,11 +1,11 @@
 """Backups on the wire: the record, the request bodies, their enumerations (spec §3)."""
 
 from enum import StrEnum
-from typing import Final
+from typing import Annotated, Final
 
 from pydantic import AliasChoices, Field
 
-from backup_api.wire import WireRecord, WireRequest
+from backup_api.wire import WireRecord, WireRequest, known_word
 
 NAME_PATTERN: Final = r"^[A-Za-z0-9_.-]{1,100}$"
 """What a backup may be called (spec §3.2); the limits are also codes 1002 to 1004."""
@@ -62,18 +62,20 @@ class BackupRecord(WireRecord):
     host_id: int | None = None
     name: str | None = None
     description: str | None = None
-    type: BackupType | None = None
+    type: Annotated[BackupType | None, known_word(BackupType)] = None
     version: str | None = None
     build_version: str | None = None
     time_initiated: int | None = None  # epoch ms
     time_completed: int | None = None  # epoch ms
     intiated_by: str | None = Field(default=None, validation_alias=INITIATED_BY)
-    status: RecordStatus | None = None
+    status: Annotated[RecordStatus | None, known_word(RecordStatus)] = None
     size_on_disk: int | None = None  # bytes
     content_file_path: str | None = None
     is_valid: bool | None = None
     is_version_compatible: bool | None = None
-    app_deployment_location: AppDeploymentLocation | None = None
+    app_deployment_location: Annotated[
+        AppDeploymentLocation | None, known_word(AppDeploymentLocation)
+    ] = None
 
 
 RECORD_MEMBERS: Final = tuple(BackupRecord.model_fields)

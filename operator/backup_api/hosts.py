@@ -1,9 +1,9 @@
 """Deployment hosts on the wire (spec §6)."""
 
 from enum import StrEnum
-from typing import Final
+from typing import Annotated, Final
 
-from backup_api.wire import WireRecord
+from backup_api.wire import WireRecord, known_word
 
 CONSOLE_COMPONENT: Final = "magistrate"
 """Runs on the Console only, and so tells which host the Console is (spec §6.0)."""
@@ -42,7 +42,7 @@ class HostRecord(WireRecord):
     public_ip: str | None = None
     appliance: Appliance | None = None
     version: str | None = None
-    status: HostStatus | None = None
+    status: Annotated[HostStatus | None, known_word(HostStatus)] = None
     components: tuple[str, ...] | None = None
     eps_rate_hardware_limit: int | None = None  # events per second
     eps_allocation: int | None = None

@@ -1,6 +1,8 @@
 """What every object on the wire has in common (spec §2.6)."""
 
-from pydantic import BaseModel, ConfigDict
+from enum import StrEnum
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 
 class WireRecord(BaseModel):
@@ -17,3 +19,16 @@ class WireRequest(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+
+def known_word(enumeration: type[StrEnum]) -> BeforeValidator:
+    """Read a word that ``enumeration`` lacks as None, "not known".
+
+    A newer server may have states of which this client has never heard; one of them must not make
+    a whole list unreadable.
+    """
+
+    def read(value: object) -> object:
+        return value if value in set(enumeration) else None
+
+    return BeforeValidator(read)

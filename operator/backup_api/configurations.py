@@ -1,0 +1,95 @@
+"""Backup configurations on the wire, staged and deployed (spec §5)."""
+
+from enum import StrEnum
+from typing import Final
+
+from backup_api.errors import FINAL, TRANSIENT, EndpointErrors
+from backup_api.wire import WireRecord, WireRequest
+
+DAY_MS: Final = 86_400_000
+MINUTE_MS: Final = 60_000
+
+
+class BackupPriority(StrEnum):
+    """How much load a backup may put on its host; higher is more (spec §5.0, §10)."""
+
+    LOW = "LOW"
+    MEDIUM = "MEDIUM"
+    HIGH = "HIGH"
+
+
+class DataBackupHost(WireRecord):
+    """A host enabled for DATA backups: by at least one true flag (spec §14 no. 18)."""
+
+    host_id: int | None = None
+    event_data_backup_enabled: bool | None = None
+    flow_data_backup_enabled: bool | None = None
+
+
+class BackupConfigurationRecord(WireRecord):
+    """The one configuration of a server, id 1 (spec §5.0)."""
+
+    configuration_id: int
+    backup_directory_path: str | None = None
+    backup_retention_period: int | None = None  # ms, whole days
+    data_backup_host_configuration: tuple[DataBackupHost, ...] | None = None
+    configuration_backup_enabled: bool | None = None
+    data_backup_priority: BackupPriority | None = None
+    configuration_backup_priority: BackupPriority | None = None
+    data_backup_time_limit: int | None = None  # ms, whole minutes
+    configuration_backup_time_limit: int | None = None  # ms, whole minutes
+
+
+class ChangeDataBackupHost(WireRequest):
+    """A member of ``data_backup_host_configuration`` in a change."""
+
+    host_id: int | None = None
+    event_data_backup_enabled: bool | None = None
+    flow_data_backup_enabled: bool | None = None
+
+
+class ChangeConfiguration(WireRequest):
+    """Body of POST …/scheduled_backup_configurations/{id} (spec §5.2).
+
+    An absent member stays as it is, an array replaces the whole array (spec §13 no. 10). A null
+    member is 422/1002 (spec §14 no. 19), which ``model_fields_set`` tells from an absent one.
+    Priorities are plain text: an unknown one is 422/1002.
+    """
+
+    backup_directory_path: str | None = None
+    backup_retention_period: int | None = None  # ms
+    data_backup_host_configuration: tuple[ChangeDataBackupHost, ...] | None = None
+    configuration_backup_enabled: bool | None = None
+    data_backup_priority: str | None = None
+    configuration_backup_priority: str | None = None
+    data_backup_time_limit: int | None = None  # ms
+    configuration_backup_time_limit: int | None = None  # ms
+
+
+class ListConfigurationsErrors(EndpointErrors):
+    """Refusals of both lists of configurations (spec §5.1)."""
+
+    UNREADABLE = 500, 1000, TRANSIENT, "The configurations could not be read."
+
+
+class GetConfigurationErrors(EndpointErrors):
+    """Refusals of both reads of one configuration (spec §5.1)."""
+
+    UNKNOWN_CONFIGURATION = 404, 1001, FINAL, "There is no configuration with this id."
+    UNREADABLE = 500, 1000, TRANSIENT, "The configuration could not be read."
+
+
+class ChangeConfigurationErrors(EndpointErrors):
+    """Refusals of the change of the staged configuration (spec §5.2)."""
+
+    UNKNOWN_CONFIGURATION = 404, 1001, FINAL, "There is no configuration with this id."
+    INVALID = 422, 1002, FINAL, "A member is invalid."
+    DIRECTORY_MISSING = 422, 1003, FINAL, "The backup directory does not exist."
+    DIRECTORY_NOT_ABSOLUTE = 422, 1004, FINAL, "The backup directory is not an absolute path."
+    NOT_A_DIRECTORY = 422, 1005, FINAL, "The backup directory is not a directory."
+    RETENTION_INVALID = 422, 1006, FINAL, "The retention period is invalid."
+    TIME_LIMIT_INVALID = 422, 1007, FINAL, "A time limit is invalid."
+    TIME_LIMITS_TOO_LONG = 422, 1008, FINAL, "The time limits together exceed the maximum."
+    HOST_NOT_ACTIVE = 422, 1009, FINAL, "A listed host is not active."
+    HOST_WITHOUT_DATA = 422, 1010, FINAL, "A listed host has no data component."
+    NOT_UPDATED = 500, 1000, TRANSIENT, "The configuration could not be updated."

@@ -1,0 +1,16 @@
+"""A client of the fake appliance."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from api.clients import client_of
+from appliance.server import FakeAppliance
+from backup_api.client import BackupApiClient
+
+
+@pytest.fixture
+async def client(appliance: FakeAppliance) -> AsyncIterator[BackupApiClient]:
+    """Open until the test ends; makes one attempt per request."""
+    async with client_of(appliance) as opened:
+        yield opened

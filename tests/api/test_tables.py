@@ -1,0 +1,160 @@
+"""The tables of endpoints and codes, and the tree of exceptions."""
+
+import inspect
+from collections import Counter
+from types import ModuleType
+
+import pytest
+
+import backup_api
+from backup_api import (
+    about,
+    backups,
+    client,
+    credentials,
+    deploy,
+    endpoints,
+    errors,
+    exceptions,
+    exchange,
+    filters,
+    hosts,
+    pacing,
+    paging,
+    versions,
+    wire,
+)
+from backup_api.endpoints import ENDPOINTS, Endpoint
+from backup_api.errors import EndpointErrors, ErrorClass, FrameworkErrors
+from backup_api.exceptions import BackupApiError
+
+BUSY_OR_DEPLOY = {
+    ("POST /backup_and_restore/backups", 1015): ErrorClass.BUSY,
+    ("POST /backup_and_restore/backups", 1016): ErrorClass.BUSY,
+    ("POST /backup_and_restore/backups", 1011): ErrorClass.DEPLOY,
+    ("POST /staged_config/deploy_status", 1002): ErrorClass.BUSY,
+    ("POST /staged_config/deploy_status", 1003): ErrorClass.BUSY,
+    ("POST /staged_config/deploy_status", 1004): ErrorClass.BUSY,
+}
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=str)
+def test_a_status_and_code_mean_one_thing_on_an_endpoint(endpoint: Endpoint) -> None:
+    rows = [*endpoint.refusals, *FrameworkErrors]
+    counted = Counter((row.http_status, row.code) for row in rows)
+
+    assert max(counted.values()) == 1
+    for row in rows:
+        assert endpoint.find_refusal(row.http_status, row.code) is row
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=str)
+def test_no_two_rows_of_a_table_are_one(endpoint: Endpoint) -> None:
+    for table in (endpoint.refusals, FrameworkErrors):
+        assert len(table.__members__) == len(list(table))  # equal rows would become aliases
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=str)
+def test_the_class_of_a_row_follows_the_spec(endpoint: Endpoint) -> None:
+    for row in endpoint.refusals:
+        by_status = ErrorClass.TRANSIENT if row.http_status >= 500 else ErrorClass.FINAL
+        assert row.error_class is BUSY_OR_DEPLOY.get((str(endpoint), row.code), by_status)
+        assert row.code >= 1000
+        assert row.description
+
+
+def test_codes_of_the_framework_are_small() -> None:
+    for row in FrameworkErrors:
+        assert 0 <= row.code < 1000
+
+
+def test_no_method_and_path_stand_twice() -> None:
+    assert len({(endpoint.method, endpoint.path) for endpoint in ENDPOINTS}) == len(ENDPOINTS)
+    assert len({endpoint.refusals for endpoint in ENDPOINTS}) == len(ENDPOINTS)
+
+
+def drawn(base: type[BaseException]) -> str:
+    """Draw the tree of exceptions below ``base``, in the order of their definition."""
+
+    def lines(parent: type[BaseException], indent: str) -> list[str]:
+        children = parent.__subclasses__()
+        result = []
+        for child in children:
+            is_last = child is children[-1]
+            result.append(f"{indent}{'└──' if is_last else '├──'} {child.__name__}")
+            result += lines(child, indent + ("    " if is_last else "│   "))
+        return result
+
+    return "\n".join([base.__name__, *lines(base, "")])
+
+
+def test_the_tree_of_exceptions_is_as_drawn() -> None:
+    assert drawn(BackupApiError) in (exceptions.__doc__ or "")
+
+
+PUBLIC: dict[ModuleType, set[str]] = {
+    about: {"ApiVersion", "SystemAbout"},
+    backups: {
+        "AppDeploymentLocation",
+        "BackupRecord",
+        "BackupType",
+        "ChangeBackup",
+        "CreateBackup",
+        "RecordStatus",
+    },
+    client: {"BackupApiClient"},
+    credentials: {"BasicCredentials", "BearerToken", "Credentials", "SecToken", "Trust"},
+    deploy: {"DeployHost", "DeployStatus", "DeployType", "StartDeploy"},
+    endpoints: {"Endpoint"},
+    errors: {
+        "AboutErrors",
+        "ChangeBackupErrors",
+        "CreateBackupErrors",
+        "DeleteBackupErrors",
+        "EndpointErrors",
+        "ErrorBody",
+        "ErrorClass",
+        "FrameworkErrors",
+        "GetBackupErrors",
+        "GetDeployErrors",
+        "GetHostErrors",
+        "GetVersionErrors",
+        "HttpResponse",
+        "ListBackupsErrors",
+        "ListHostsErrors",
+        "ListVersionsErrors",
+        "StartDeployErrors",
+    },
+    exchange: {"Answer", "ClientOptions", "Exchange", "find_server_time"},
+    exceptions: {
+        "BackupApiError",
+        "LostAnswerError",
+        "MalformedAnswerError",
+        "NotSentError",
+        "RefusedError",
+    },
+    filters: {"id_in", "name_is", "quoted", "status_in"},
+    hosts: {"Appliance", "HostRecord", "HostStatus"},
+    pacing: {"RequestPacer", "RetryPolicy"},
+    paging: {"ItemRange", "Page", "content_range", "parse_range", "parse_total"},
+    versions: {"choose_version", "parse_version"},
+    wire: {"WireRecord", "WireRequest", "known_word"},
+}
+
+
+@pytest.mark.parametrize("module", PUBLIC, ids=lambda module: module.__name__)
+def test_public_names_change_only_on_purpose(module: ModuleType) -> None:
+    defined = {
+        name
+        for name, value in vars(module).items()
+        if (inspect.isclass(value) or inspect.isfunction(value))
+        and value.__module__ == module.__name__
+        and not name.startswith("_")
+    }
+
+    assert defined == PUBLIC[module]
+    assert module.__name__.startswith(f"{backup_api.__name__}.")
+
+
+def test_the_base_of_the_tables_has_no_rows() -> None:
+    assert list(EndpointErrors) == []

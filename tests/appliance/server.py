@@ -1,0 +1,191 @@
+"""The fake appliance as a server on a real TCP port, with TLS and with levers for tests."""
+
+import asyncio
+import json
+import socket
+import struct
+from collections.abc import Sequence
+from email.utils import formatdate
+from types import TracebackType
+from typing import Self
+
+from aiohttp import web
+
+from appliance import gate
+from appliance.callers import Callers
+from appliance.certificates import build_identity
+from appliance.faults import Cut, Delay, Fault, Faults, Hold, Moment, Replaced, Truncated
+from appliance.journal import Journal, SeenRequest, names_of
+from appliance.levers import Levers
+from appliance.state import ApplianceState
+from appliance.wire import Answer, Request
+
+LOOPBACK = "127.0.0.1"
+_SECRET_HEADERS = frozenset({"sec", "authorization", "cookie"})
+_DRAIN_BYTES = 16 * 1024 * 1024
+
+
+class FakeAppliance(Levers):
+    """Serves the API on 127.0.0.1; an async context manager.
+
+    It lives in the event loop of the test, so it survives any client that the test kills.
+    ``names``: what its certificate is for. The levers are those of the base class.
+    """
+
+    def __init__(self, names: Sequence[str] = ("localhost", LOOPBACK)) -> None:
+        super().__init__(ApplianceState(), Callers(), Faults(), Journal())
+        identity = build_identity(names)
+        self.ca_pem = identity.ca_pem
+        self._context = identity.context
+        self._server: web.Server | None = None
+        self._runner: web.ServerRunner | None = None
+        self._site: web.TCPSite | None = None
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        """Address of the server, without ``/api``."""
+        return f"https://{LOOPBACK}:{self.port}"
+
+    async def __aenter__(self) -> Self:
+        self._server = web.Server(self._serve, access_log=None)
+        self._runner = web.ServerRunner(self._server, shutdown_timeout=2.0)
+        await self._runner.setup()
+        await self.come_up()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.faults.clear()
+        await self.go_down()
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def go_down(self) -> None:
+        """Close the port and every connection: from now on connecting is refused."""
+        if self._site is not None:
+            await self._site.stop()
+            self._site = None
+        for connection in self._server.connections if self._server is not None else ():
+            if connection.transport is not None:
+                connection.transport.abort()
+
+    async def come_up(self) -> None:
+        """Listen, again on the same port."""
+        if self._runner is None:
+            raise RuntimeError("the fake appliance has not been entered")
+        if self._site is None:
+            self._site = web.TCPSite(
+                self._runner, LOOPBACK, self.port, ssl_context=self._context, reuse_address=True
+            )
+            await self._site.start()
+            self.port = self._runner.addresses[0][1]
+
+    async def _serve(self, http: web.BaseRequest) -> web.StreamResponse:
+        seen = SeenRequest(
+            method=http.method,
+            path=http.path,
+            query=dict(http.query),
+            headers={k: v for k, v in http.headers.items() if k.lower() not in _SECRET_HEADERS},
+            backup_type=http.headers.get("backup_type"),
+            time_s=self.clock.now_s(),
+            names=names_of(http.method, http.path),
+        )
+        fault = self.faults.take(seen.names)
+        if isinstance(fault, Cut) and fault.moment is Moment.BEFORE_ACTING:
+            await self.journal.add(seen)
+            return _cut_off(http)
+        if http.headers.get("Expect", "").lower() == "100-continue" and http.transport is not None:
+            http.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        seen.body = await _read_body(http)
+        await self.journal.add(seen)
+        if await self._is_stopped_before_acting(fault):
+            return _cut_off(http)
+        response = await self._respond(http, seen, fault)
+        is_gone = http.transport is None or http.transport.is_closing()
+        seen.status = None if is_gone else response.status
+        await self.journal.wake()
+        return response
+
+    async def _is_stopped_before_acting(self, fault: Fault | None) -> bool:
+        if isinstance(fault, Delay):
+            await asyncio.sleep(fault.seconds)
+        if isinstance(fault, Hold) and fault.moment is Moment.BEFORE_ACTING:
+            await fault.wait()
+            return fault.is_dropped
+        return False
+
+    async def _respond(
+        self, http: web.BaseRequest, seen: SeenRequest, fault: Fault | None
+    ) -> web.StreamResponse:
+        if isinstance(fault, Replaced) and fault.moment is Moment.BEFORE_ACTING:
+            return self._replaced(fault)
+        request = Request(http.method, http.path, http.query, http.headers, http.cookies, seen.body)
+        answer = gate.answer(self.state, self.callers, request)
+        match fault:
+            case Replaced():
+                return self._replaced(fault)
+            case Hold(moment=Moment.AFTER_ACTING):
+                await fault.wait()
+                return _cut_off(http) if fault.is_dropped else self._response(answer)
+            case Cut():
+                return _cut_off(http)
+            case Truncated():
+                return await self._truncated(http, answer, fault)
+            case _:
+                return self._response(answer)
+
+    def _headers(self) -> dict[str, str]:
+        return {"Date": formatdate(self.clock.now_s(), usegmt=True)}
+
+    def _response(self, answer: Answer) -> web.Response:
+        body = json.dumps(answer.body, ensure_ascii=False).encode("utf-8", "surrogatepass")
+        headers = {**self._headers(), **answer.headers, "Content-Type": "application/json"}
+        return web.Response(status=answer.status, body=body, headers=headers)
+
+    def _replaced(self, fault: Replaced) -> web.Response:
+        headers = {**self._headers(), "Content-Type": fault.content_type}
+        return web.Response(status=fault.status, body=fault.body, headers=headers)
+
+    async def _truncated(
+        self, http: web.BaseRequest, answer: Answer, fault: Truncated
+    ) -> web.StreamResponse:
+        whole = json.dumps(answer.body).encode()
+        half = whole[: len(whole) // 2]
+        headers = {**self._headers(), "Content-Type": "application/json"}
+        if fault.is_announced:
+            return web.Response(status=answer.status, body=half, headers=headers)
+        headers["Content-Length"] = str(len(whole))
+        response = web.StreamResponse(status=answer.status, headers=headers)
+        await response.prepare(http)
+        await response.write(half)
+        if http.transport is not None:
+            http.transport.close()
+        return response
+
+
+async def _read_body(http: web.BaseRequest) -> bytes | None:
+    """Read it all, so that the client sees an answer rather than a broken pipe."""
+    kept = bytearray()
+    size = 0
+    async for piece in http.content.iter_any():
+        size += len(piece)
+        if size > _DRAIN_BYTES:
+            break
+        if size <= gate.BIGGEST_BODY_BYTES:
+            kept += piece
+    return bytes(kept) if size <= gate.BIGGEST_BODY_BYTES else None
+
+
+def _cut_off(http: web.BaseRequest) -> web.Response:
+    transport = http.transport
+    if transport is not None:
+        connection: socket.socket = transport.get_extra_info("socket")
+        linger = struct.pack("ii", 1, 0)  # reset rather than an orderly end
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        transport.abort()
+    return web.Response(status=500)  # goes nowhere

@@ -1,0 +1,1 @@
+"""One suite for every server of the API: the fake appliance and the in-cluster engine."""
