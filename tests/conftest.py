@@ -3,6 +3,11 @@
 import asyncio
 
 import pytest
+from hypothesis import settings
+
+# Time is pytest-timeout's business: a busy machine is no finding.
+settings.register_profile("project", deadline=None, print_blob=True)
+settings.load_profile("project")
 
 pytest_plugins = [
     "fixtures.cluster",
