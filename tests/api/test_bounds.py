@@ -20,13 +20,26 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 @asynccontextmanager
 async def client_of(serve: Serve) -> AsyncIterator[BackupApiClient]:
     """A client of a server that speaks plain HTTP and has a mind of its own."""
-    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+    is_over = asyncio.Event()
+
+    async def serve_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await serve(reader, writer)
+        except ConnectionError:
+            pass  # the client has had enough, as it should
+        finally:
+            writer.close()
+            is_over.set()
+
+    listening = await asyncio.start_server(serve_once, "127.0.0.1", 0)
     host, port = listening.sockets[0].getsockname()[:2]
     options = ClientOptions(
         f"http://{host}:{port}", SecToken("t"), retry=NO_REPEATS, answer_timeout_s=0.5
     )
     async with listening, BackupApiClient(options) as client:
         yield client
+    async with asyncio.timeout(5):
+        await is_over.wait()
 
 
 async def test_a_server_that_trickles_is_not_waited_for_for_ever() -> None:
@@ -37,7 +50,6 @@ async def test_a_server_that_trickles_is_not_waited_for_for_ever() -> None:
             writer.write(b" ")
             await writer.drain()
             await asyncio.sleep(0.01)
-        writer.close()
 
     async with client_of(trickle) as client:
         with pytest.raises(LostAnswerError, match=r"no whole answer .* within 0\.5 s"):
@@ -51,7 +63,6 @@ async def test_an_answer_is_read_only_so_far(monkeypatch: pytest.MonkeyPatch) ->
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n" + b" " * 2000)
         await writer.drain()
-        writer.close()
 
     async with client_of(flood) as client:
         with pytest.raises(MalformedAnswerError, match="longer than 1000 bytes"):
