@@ -1,0 +1,99 @@
+"""The command line: ``python -m backup_engine serve | archive``."""
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from backup_engine.app import serve
+from backup_engine.archive.command import add_archive_parser, run_archive
+from backup_engine.archive.errors import ArchiveError
+from backup_engine.cluster import ClusterError
+from backup_engine.errors import EngineError
+from backup_engine.settings import PREFIX, Settings, UsageError, read_settings
+
+EXIT_USAGE: Final = 2
+EXIT_TROUBLE: Final = 3
+
+_LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+_TALKATIVE: Final = ("uvicorn", "alembic", "aiosqlite")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser; an option left out is taken from the environment."""
+    parser = argparse.ArgumentParser(
+        prog="backup_engine", description="Serves the backup API for a Kubernetes cluster."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="serve | archive")
+    _add_serve(
+        commands.add_parser(
+            "serve",
+            help="serve the API",
+            description=f"Each option can also be set as environment variable {PREFIX}….",
+            argument_default=argparse.SUPPRESS,
+        )
+    )
+    add_archive_parser(commands)
+    return parser
+
+
+def _add_serve(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--listen", metavar="ADDRESS:PORT", help="where to listen; port 0: any free one")
+    add("--data-dir", type=Path, metavar="D", help="folder for state, tokens and certificates")
+    add("--kubeconfig", type=Path, metavar="F", help="the cluster (default: as kubectl chooses)")
+    add("--token-file", type=Path, metavar="F", help="'token label' per line (default: D/token)")
+    add("--database-url", metavar="URL", help="SQLAlchemy URL (default: SQLite in D)")
+    add("--archive-url", metavar="URL", help="file://, s3://, gs://, az:// (default: D/archives)")
+    add("--tls-cert", type=Path, metavar="F", help="certificate chain, PEM")
+    add("--tls-key", type=Path, metavar="F", help="private key, PEM")
+    add("--tls-self-signed", action="store_true", help="make a CA and certificate in D/tls")
+    add("--plain-http", action="store_true", help="no TLS; only on a loopback address")
+    add(
+        "--tls-name", action="append", metavar="NAME", help="further name of the server; repeatable"
+    )
+    add("--scan-interval", type=float, metavar="S", help="seconds between looks at the archives")
+    add("--log-level", metavar="LEVEL", help="debug, info (default), warning or error")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command: exit code 0 done, 2 wrong usage, 3 trouble that the message explains."""
+    arguments = build_parser().parse_args(argv)
+    try:
+        if arguments.command == "archive":
+            return asyncio.run(run_archive(arguments))
+        options = {name: value for name, value in vars(arguments).items() if name != "command"}
+        settings = read_settings(options)
+        _log_to_stderr(settings)
+        asyncio.run(serve(settings, os.environ))
+    except UsageError as trouble:
+        return _explain(trouble, EXIT_USAGE)
+    except (EngineError, ArchiveError, ClusterError) as trouble:
+        return _explain(trouble, EXIT_TROUBLE)
+    except KeyboardInterrupt:  # before the server took the signals over
+        return 0
+    return 0
+
+
+def entry() -> None:
+    """Run as a program."""
+    sys.exit(main())
+
+
+def _log_to_stderr(settings: Settings) -> None:
+    logging.basicConfig(stream=sys.stderr, level=settings.log_level.upper(), format=_LOG_FORMAT)
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _explain(trouble: Exception, code: int) -> int:
+    sys.stderr.write(f"backup_engine: {trouble}\n")
+    return code
+
+
+if __name__ == "__main__":
+    entry()

@@ -1,0 +1,173 @@
+"""The composition root: alone reads settings, opens clients and hands them on."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from ssl import SSLContext
+from typing import Final
+
+from fastapi import FastAPI
+
+from backup_api.endpoints import API_ROOT
+from backup_api.hosts import HostRecord
+from backup_engine.api_versions import list_api_versions
+from backup_engine.archive.store import ArchiveStore
+from backup_engine.auth.gate import Gate
+from backup_engine.auth.reviews import Reviews
+from backup_engine.auth.sec_tokens import OWN_LABEL, TokenFile, ensure_token
+from backup_engine.backups import Backups
+from backup_engine.cluster import ClusterConnection
+from backup_engine.data_directory import DataDirectory, locked
+from backup_engine.product import (
+    CONFIG_TIME_LIMIT_S,
+    Product,
+    build_about,
+    build_console,
+    installed_product,
+)
+from backup_engine.records.database import Database
+from backup_engine.records.sqlite import build_sqlite_url, is_sqlite
+from backup_engine.routes.backups import build_backup_routes
+from backup_engine.routes.descriptions import build_about_routes, build_host_routes
+from backup_engine.routes.front_door import FrontDoor
+from backup_engine.routes.health import build_health_routes
+from backup_engine.routes.table import OPENAPI_PATH, ServedTable, list_operations
+from backup_engine.runs.capturing import Capturing
+from backup_engine.runs.runner import Runner
+from backup_engine.runs.watch import ArchiveWatch
+from backup_engine.serving import EngineServer, open_listener
+from backup_engine.settings import Settings, UsageError
+from backup_engine.tls import (
+    CertificateFiles,
+    build_server_context,
+    ensure_self_signed,
+    keep_certificate_fresh,
+)
+
+ALWAYS_NAMED: Final = ("localhost", "127.0.0.1")
+
+
+def build_app(
+    database: Database,
+    gate: Gate,
+    backups: Backups,
+    hosts: Sequence[HostRecord],
+    product: Product,
+) -> FastAPI:
+    """Put routes and the checks before them together."""
+    app = FastAPI(
+        title="backup-engine",
+        version=product.version,
+        openapi_url=OPENAPI_PATH,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.include_router(build_backup_routes(backups), prefix=API_ROOT)
+    app.include_router(build_host_routes(hosts), prefix=API_ROOT)
+    app.include_router(
+        build_about_routes(build_about(product), list_api_versions()), prefix=API_ROOT
+    )
+    app.include_router(build_health_routes(database))
+    app.add_middleware(FrontDoor, gate=gate, table=ServedTable(list_operations()))
+    return app
+
+
+async def serve(settings: Settings, environment: Mapping[str, str]) -> None:
+    """Serve the API until told to stop; raises EngineError for trouble that can be mended."""
+    directory = DataDirectory(settings.data_dir)
+    await asyncio.to_thread(directory.ensure)
+    database_url = settings.database_url or build_sqlite_url(directory.database)
+    async with AsyncExitStack() as opened:
+        if is_sqlite(database_url):
+            # two engines on one SQLite file would each restart the captures of the other
+            opened.enter_context(locked(directory))
+        listener = opened.enter_context(open_listener(settings.listen))
+        tls, certificate_work = await _open_tls(settings, directory)
+        tokens = await _open_tokens(settings, directory)
+        connection = _find_cluster(settings, environment)
+        cluster = await opened.enter_async_context(connection)
+        archive_url = settings.archive_url or directory.archives.as_uri()
+        store = ArchiveStore.open(archive_url)
+        if settings.archive_url is None:
+            await store.ensure_no_leftovers()
+        database = Database.open(database_url)
+        opened.push_async_callback(database.close)
+        await database.migrate()
+
+        product = installed_product()
+        hosts = (build_console(product),)
+        capturing = Capturing(
+            database, cluster, store, hosts, product, _utc_now, CONFIG_TIME_LIMIT_S
+        )
+        runner = Runner(database, store, capturing)
+        backups = Backups(database, hosts, product, _utc_now, runner.wake)
+        app = build_app(database, Gate(tokens, Reviews(cluster)), backups, hosts, product)
+        server = EngineServer(app, listener, tls)
+        watch = ArchiveWatch(
+            database, lambda: ArchiveStore.open(archive_url), settings.scan_interval
+        )
+        await _run_together(server, (runner.run, watch.run, *certificate_work))
+
+
+async def _run_together(
+    server: EngineServer, background: Sequence[Callable[[], Awaitable[None]]]
+) -> None:
+    """Serve, with the background beside it: whichever fails ends all, for a supervisor to see."""
+
+    async def work(run: Callable[[], Awaitable[None]]) -> None:
+        await run()
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(work(run)) for run in background]
+        await server.run_until_stopped()
+        for task in tasks:
+            task.cancel()
+
+
+async def _open_tls(
+    settings: Settings, directory: DataDirectory
+) -> tuple[SSLContext | None, tuple[Callable[[], Awaitable[None]], ...]]:
+    """Prepare TLS and the work that keeps it fresh; (None, ()) for plain HTTP."""
+    if settings.plain_http:
+        return None, ()
+    if settings.tls_cert is not None and settings.tls_key is not None:
+        files = CertificateFiles(settings.tls_cert, settings.tls_key)
+    else:
+        own = () if settings.listen.is_any else (settings.listen.host,)
+        names = (*ALWAYS_NAMED, *own, *settings.tls_name)
+        files = await asyncio.to_thread(ensure_self_signed, directory.tls, names, _utc_now())
+    context = await asyncio.to_thread(build_server_context, files)
+    return context, (lambda: keep_certificate_fresh(context, files),)
+
+
+async def _open_tokens(settings: Settings, directory: DataDirectory) -> TokenFile:
+    if settings.token_file is not None:
+        tokens = TokenFile(settings.token_file)
+    else:
+        await asyncio.to_thread(ensure_token, directory.token)
+        tokens = TokenFile(directory.token, OWN_LABEL)
+    await tokens.load()
+    return tokens
+
+
+def _find_cluster(settings: Settings, environment: Mapping[str, str]) -> ClusterConnection:
+    """Choose the cluster as kubectl does: the option, $KUBECONFIG, ~/.kube/config, the pod's."""
+    if settings.kubeconfig is not None:
+        return ClusterConnection.from_kubeconfig(settings.kubeconfig)
+    named = [Path(name) for name in environment.get("KUBECONFIG", "").split(os.pathsep) if name]
+    if len(named) > 1:
+        raise UsageError("$KUBECONFIG names several files; choose one with --kubeconfig")
+    if named:
+        return ClusterConnection.from_kubeconfig(named[0])
+    usual = Path(environment.get("HOME", "/")) / ".kube" / "config"
+    if usual.is_file():
+        return ClusterConnection.from_kubeconfig(usual)
+    return ClusterConnection.in_cluster()
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)

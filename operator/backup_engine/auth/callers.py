@@ -1,0 +1,45 @@
+"""What the engine knows about a caller, and why one is turned away."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum, unique
+
+
+@unique
+class Verb(StrEnum):
+    """What is asked for on the virtual resource ``backups`` of Kubernetes' access control."""
+
+    GET = "get"
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterUser:
+    """Whom the API server recognised by a token."""
+
+    username: str
+    uid: str = ""
+    groups: tuple[str, ...] = ()
+    extra: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An authenticated caller.
+
+    ``name`` is what records tell as their initiator; ``user`` None: an authorized-service token,
+    which may do everything (spec §13 no. 1).
+    """
+
+    name: str
+    user: ClusterUser | None = None
+
+
+class UnknownCallerError(Exception):
+    """No credentials, or none that are accepted: 401/18."""
+
+
+class ReviewFailedError(Exception):
+    """The API server could not be asked who a caller is or what they may do: 503."""

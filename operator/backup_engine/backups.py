@@ -1,0 +1,202 @@
+"""What can be done with backups: the use cases behind ``/backup_and_restore/backups`` (spec §3)."""
+
+import re
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Final
+
+from backup_api.backups import (
+    DESCRIPTION_LENGTH,
+    LEAVING,
+    NAME_LENGTH,
+    NAME_PATTERN,
+    RUNNING,
+    AppDeploymentLocation,
+    BackupRecord,
+    BackupType,
+    ChangeBackup,
+    CreateBackup,
+    RecordStatus,
+)
+from backup_api.errors import (
+    ChangeBackupErrors,
+    CreateBackupErrors,
+    DeleteBackupErrors,
+    GetBackupErrors,
+)
+from backup_api.hosts import HostRecord, HostStatus
+from backup_api.paging import ItemRange, Page
+from backup_engine.archive.names import build_archive_name
+from backup_engine.errors import RefusalError
+from backup_engine.product import CONFIGURATION_ID, DATA_COMPONENTS, Product
+from backup_engine.query.binding import Bound
+from backup_engine.query.sort import SortKey
+from backup_engine.records.backups import (
+    BackupRecords,
+    HostBusyError,
+    NameTakenError,
+    NewBackup,
+    StoredBackup,
+)
+from backup_engine.records.database import Database
+
+Clock = Callable[[], datetime]
+
+_DELETABLE: Final = frozenset(RecordStatus) - RUNNING - LEAVING
+_TOO_LONG: Final = f"description is longer than {DESCRIPTION_LENGTH} characters"
+
+
+class Backups:
+    """The use cases; each is one transaction, and wakes the runner if it left work to do."""
+
+    def __init__(
+        self,
+        database: Database,
+        hosts: Sequence[HostRecord],
+        product: Product,
+        clock: Clock,
+        wake_runner: Callable[[], None],
+    ) -> None:
+        self._database = database
+        self._hosts = {host.id: host for host in hosts}
+        self._console = next(host for host in hosts if host.is_console)
+        self._product = product
+        self._clock = clock
+        self._wake_runner = wake_runner
+
+    async def create(
+        self, body: CreateBackup, backup_type: BackupType, initiated_by: str
+    ) -> BackupRecord:
+        """Record a backup as INITIALIZING and have it run (spec §3.2).
+
+        Raises RefusalError with the first row that applies, in the order of spec §14.
+        """
+        name, configuration_id = check_create_members(body)
+        if configuration_id != CONFIGURATION_ID:
+            message = f"There is no backup configuration {configuration_id}; there is 1"
+            raise RefusalError(CreateBackupErrors.CONFIGURATION_UNKNOWN, message)
+        host_id = self._console.id if body.host_id is None else body.host_id
+        host = self._hosts.get(host_id)
+        if host is None:
+            raise RefusalError(CreateBackupErrors.HOST_UNKNOWN, f"There is no host {host_id}")
+        check_host(host, backup_type)
+        stored = await self._add(
+            lambda now_ms: NewBackup(
+                name=name,
+                configuration_id=configuration_id,
+                host_id=host.id,
+                description=body.description,
+                type=backup_type,
+                version=self._product.version,
+                build_version=self._product.build_version,
+                time_initiated=now_ms,
+                initiated_by=initiated_by,
+                app_deployment_location=AppDeploymentLocation.CONSOLE,
+                archive_name=build_archive_name(name, host.hostname or "", host.id, now_ms),
+            )
+        )
+        self._wake_runner()
+        return stored.record
+
+    async def get(self, backup_id: int) -> BackupRecord:
+        """Get one backup; raises RefusalError with GetBackupErrors.UNKNOWN_BACKUP."""
+        async with self._database.reading() as connection:
+            stored = await BackupRecords(connection).find(backup_id)
+        if stored is None:
+            raise RefusalError(GetBackupErrors.UNKNOWN_BACKUP, _not_found(backup_id))
+        return stored.record
+
+    async def list_page(
+        self, condition: Bound | None, order: Sequence[SortKey], items: ItemRange | None
+    ) -> Page[BackupRecord]:
+        """Filter, sort and cut the list of all backups; ``items`` None is the whole list."""
+        async with self._database.reading() as connection:
+            return await BackupRecords(connection).list_page(condition, order, items)
+
+    async def change(self, backup_id: int, body: ChangeBackup) -> BackupRecord:
+        """Change the description; absent changes nothing (spec §3.4). Raises RefusalError."""
+        async with self._database.writing() as connection:
+            records = BackupRecords(connection)
+            if await records.find(backup_id) is None:
+                raise RefusalError(ChangeBackupErrors.UNKNOWN_BACKUP, _not_found(backup_id))
+            if _is_too_long(body.description):
+                raise RefusalError(ChangeBackupErrors.DESCRIPTION_TOO_LONG, _TOO_LONG)
+            if body.description is not None:
+                await records.change_description(backup_id, body.description)
+            changed = await records.find(backup_id)
+        assert changed is not None  # the transaction holds the write lock
+        return changed.record
+
+    async def delete(self, backup_id: int) -> BackupRecord:
+        """Mark a backup to be cancelled or deleted (spec §3.5); the runner does it.
+
+        Returns the record with its new status (spec §14 no. 16). Raises RefusalError.
+        """
+        async with self._database.writing() as connection:
+            records = BackupRecords(connection)
+            is_moved = await records.move(
+                backup_id, RUNNING, RecordStatus.CANCELLING
+            ) or await records.move(backup_id, _DELETABLE, RecordStatus.DELETING)
+            stored = await records.find(backup_id)
+        if stored is None:
+            raise RefusalError(DeleteBackupErrors.UNKNOWN_BACKUP, _not_found(backup_id))
+        if not is_moved:
+            message = f"Backup {backup_id} is {stored.record.status} already"
+            raise RefusalError(DeleteBackupErrors.ALREADY_LEAVING, message)
+        self._wake_runner()
+        return stored.record
+
+    async def _add(self, build: Callable[[int], NewBackup]) -> StoredBackup:
+        """Store what ``build`` makes of the present time in ms; raises RefusalError."""
+        async with self._database.writing() as connection:
+            # read under the write lock, else a backup could begin before its forerunner ended
+            new = build(int(self._clock().timestamp() * 1000))
+            try:
+                return await BackupRecords(connection).add(new)
+            except NameTakenError as clash:
+                message = f'A backup with the name "{new.name}" exists; choose another'
+                raise RefusalError(CreateBackupErrors.NAME_TAKEN, message) from clash
+            except HostBusyError as clash:
+                message = f"A backup is already in progress on host {new.host_id}"
+                raise RefusalError(CreateBackupErrors.HOST_BUSY, message) from clash
+
+
+def check_create_members(body: CreateBackup) -> tuple[str, int]:
+    """Check the members by code number (spec §3.2, §14); returns name and configuration id.
+
+    Lengths count code points (spec §14 no. 14). Raises RefusalError.
+    """
+    if not body.name:
+        raise RefusalError(CreateBackupErrors.NAME_EMPTY, "name is missing or empty")
+    if len(body.name) > NAME_LENGTH:
+        message = f"name has {len(body.name)} characters; at most {NAME_LENGTH} are allowed"
+        raise RefusalError(CreateBackupErrors.NAME_TOO_LONG, message)
+    if not re.fullmatch(NAME_PATTERN, body.name):
+        message = "name may hold only letters, digits, '_', '-' and '.'"
+        raise RefusalError(CreateBackupErrors.NAME_CHARACTERS, message)
+    if body.configuration_id is None:
+        raise RefusalError(CreateBackupErrors.CONFIGURATION_MISSING, "configuration_id is missing")
+    if _is_too_long(body.description):
+        raise RefusalError(CreateBackupErrors.DESCRIPTION_TOO_LONG, _TOO_LONG)
+    return body.name, body.configuration_id
+
+
+def check_host(host: HostRecord, backup_type: BackupType) -> None:
+    """Check that ``host`` can make a backup of this type (codes 1010 to 1013)."""
+    if host.status is not HostStatus.ACTIVE:
+        message = f"Host {host.id} is not Active but {host.status}"
+        raise RefusalError(CreateBackupErrors.HOST_NOT_ACTIVE, message)
+    if backup_type is BackupType.CONFIG and not host.is_console:
+        message = f"Host {host.id} is not the Console, which alone makes CONFIG backups"
+        raise RefusalError(CreateBackupErrors.NOT_THE_CONSOLE, message)
+    if backup_type is BackupType.DATA and not DATA_COMPONENTS & set(host.components or ()):
+        message = f"Host {host.id} stores no event or flow data"
+        raise RefusalError(CreateBackupErrors.NO_DATA_ON_HOST, message)
+
+
+def _is_too_long(description: str | None) -> bool:
+    return description is not None and len(description) > DESCRIPTION_LENGTH
+
+
+def _not_found(backup_id: int) -> str:
+    return f"Backup {backup_id} was not found"

@@ -1,0 +1,158 @@
+"""Rows of the table of backups."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, RowMapping, delete, func, insert, select, true, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from backup_api.backups import AppDeploymentLocation, BackupRecord, BackupType
+from backup_api.backups import RecordStatus as Status
+from backup_api.paging import ItemRange, Page
+from backup_engine.query.binding import Bound
+from backup_engine.query.sort import SortKey
+from backup_engine.query.sql import build_condition, build_order
+from backup_engine.records.tables import BACKUPS
+
+COLUMNS: Final = {
+    **{name: BACKUPS.c[name] for name in BackupRecord.model_fields if name in BACKUPS.c},
+    "intiated_by": BACKUPS.c.initiated_by,  # the wire misspells it (spec §12 no. 1)
+}
+"""Columns by the wire's names of the members."""
+
+
+class NameTakenError(Exception):
+    """Another on-demand backup has this name."""
+
+
+class HostBusyError(Exception):
+    """A backup already runs on this host."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewBackup:
+    """A backup about to be recorded; it begins INITIALIZING."""
+
+    name: str
+    configuration_id: int
+    host_id: int
+    description: str | None
+    type: BackupType
+    version: str
+    build_version: str
+    time_initiated: int  # epoch ms
+    initiated_by: str
+    app_deployment_location: AppDeploymentLocation
+    archive_name: str
+    is_on_demand: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBackup:
+    """A record and what the engine alone knows of it; no reason: it has not failed."""
+
+    record: BackupRecord
+    archive_name: str
+    failure_reason: str | None
+    failure_message: str | None
+
+    @property
+    def id(self) -> int:
+        """The record's id."""
+        return self.record.id
+
+
+class BackupRecords:
+    """The engine's backup records; works inside the caller's transaction and never commits it."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def add(self, new: NewBackup) -> StoredBackup:
+        """Store ``new``; raises NameTakenError, or else HostBusyError."""
+        unknown_yet = {
+            "status": Status.INITIALIZING,
+            "size_on_disk": 0,
+            "is_valid": False,
+            "is_version_compatible": True,
+        }
+        row = insert(BACKUPS).values(**asdict(new), **unknown_yet).returning(*BACKUPS.c)
+        try:  # the partial unique indexes decide: two racers would both pass a SELECT
+            async with self._connection.begin_nested():  # a clash must not doom the outer work
+                return _stored((await self._connection.execute(row)).mappings().one())
+        except IntegrityError as clash:
+            # which index it was, each database says in its own words; so look, in order of §14
+            same_name = (BACKUPS.c.name == new.name) & (BACKUPS.c.is_on_demand == true())
+            if await self._exists(same_name):
+                raise NameTakenError(new.name) from clash
+            raise HostBusyError(new.host_id) from clash
+
+    async def find(self, backup_id: int) -> StoredBackup | None:
+        """The record with this id, or None."""
+        found = await self._connection.execute(select(BACKUPS).where(BACKUPS.c.id == backup_id))
+        row = found.mappings().one_or_none()
+        return _stored(row) if row is not None else None
+
+    async def list_page(
+        self, condition: Bound | None, order: Sequence[SortKey], items: ItemRange | None
+    ) -> Page[BackupRecord]:
+        """Filter, sort and cut (spec §2.10); ``items`` None is the whole list."""
+        where = build_condition(condition, COLUMNS) if condition is not None else true()
+        counted = await self._connection.execute(
+            select(func.count()).select_from(BACKUPS).where(where)
+        )
+        total = int(counted.scalar_one())
+        first = items.first if items is not None else 0
+        length = min(items.length, total) if items is not None else total
+        if first >= total:
+            return Page((), first, total)
+        page = select(BACKUPS).where(where).order_by(*build_order(order, COLUMNS))
+        rows = await self._connection.execute(page.offset(first).limit(length))
+        return Page(tuple(_stored(row).record for row in rows.mappings()), first, total)
+
+    async def list_in(
+        self, statuses: Collection[Status], after_id: int = 0, limit: int = 500
+    ) -> list[StoredBackup]:
+        """List those in one of ``statuses`` by ascending id, from ``after_id`` (excluded) on."""
+        wanted = (BACKUPS.c.status.in_(sorted(statuses))) & (BACKUPS.c.id > after_id)
+        rows = await self._connection.execute(
+            select(BACKUPS).where(wanted).order_by(BACKUPS.c.id).limit(limit)
+        )
+        return [_stored(row) for row in rows.mappings()]
+
+    async def change_description(self, backup_id: int, description: str) -> None:
+        """Write the description; a record that is gone is left gone."""
+        await self._update(BACKUPS.c.id == backup_id, {"description": description})
+
+    async def move(
+        self,
+        backup_id: int,
+        leaving: Collection[Status],
+        to: Status,
+        changes: Mapping[str, object] | None = None,
+    ) -> bool:
+        """Move a record from one of the statuses ``leaving`` to another, with further changes.
+
+        False, and nothing written, if it is in none of them by now: somebody else was quicker.
+        """
+        here = (BACKUPS.c.id == backup_id) & BACKUPS.c.status.in_(sorted(leaving))
+        return await self._update(here, {**(changes or {}), "status": to}) == 1
+
+    async def remove(self, backup_id: int) -> None:
+        """Remove a record; one that is gone is as good as removed."""
+        await self._connection.execute(delete(BACKUPS).where(BACKUPS.c.id == backup_id))
+
+    async def _exists(self, where: ColumnElement[bool]) -> bool:
+        found = await self._connection.execute(select(BACKUPS.c.id).where(where).limit(1))
+        return found.first() is not None
+
+    async def _update(self, where: ColumnElement[bool], changes: Mapping[str, Any]) -> int:
+        changed = await self._connection.execute(update(BACKUPS).where(where).values(**changes))
+        return changed.rowcount
+
+
+def _stored(row: RowMapping) -> StoredBackup:
+    record = BackupRecord.model_validate(dict(row))
+    return StoredBackup(record, row["archive_name"], row["failure_reason"], row["failure_message"])

@@ -1,0 +1,63 @@
+"""All that is special about SQLite: pragmas, transactions, text functions."""
+
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import URL, Connection, event
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from backup_engine.query.patterns import matches_pattern
+
+WRITES: Final = "backup_engine_writes"
+"""Execution option: the transaction will write, so it takes the write lock as it begins."""
+
+_PRAGMAS: Final = (
+    "PRAGMA journal_mode = WAL",  # readers and the one writer do not wait for each other
+    # FULL: NORMAL may lose the last commits in a power cut, and with them a record whose 201 the
+    # client has seen. A backup costs a handful of commits, so their fsync is not felt.
+    "PRAGMA synchronous = FULL",
+    "PRAGMA busy_timeout = 10000",  # ms
+    "PRAGMA foreign_keys = ON",
+)
+
+
+def build_sqlite_url(path: Path) -> str:
+    """Build the URL of a database file."""
+    return URL.create("sqlite+aiosqlite", database=str(path)).render_as_string()
+
+
+def is_sqlite(url: str) -> bool:
+    """Tell whether ``url`` is one of SQLite."""
+    return url.startswith("sqlite")
+
+
+def prepare_sqlite(engine: AsyncEngine) -> None:
+    """Set up every connection that ``engine`` will make."""
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def connected(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own
+        connection.isolation_level = None  # the driver must not begin transactions by itself
+        # LIKE as the API has it: case-sensitive, and beyond ASCII (spec §2.8)
+        connection.create_function("like", 3, _like, deterministic=True)
+        connection.create_function("lower", 1, _lower, deterministic=True)
+        cursor = connection.cursor()
+        for pragma in _PRAGMAS:
+            cursor.execute(pragma)
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begun(connection: Connection) -> None:
+        # A deferred transaction that read before it writes fails at once when another wrote
+        # meanwhile, and no busy timeout helps.
+        writes = connection.get_execution_options().get(WRITES, False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _like(pattern: str | None, text: str | None, escape: str) -> bool | None:
+    if pattern is None or text is None:
+        return None
+    return matches_pattern(text, pattern, escape)
+
+
+def _lower(text: str | None) -> str | None:
+    return None if text is None else text.lower()

@@ -1,0 +1,74 @@
+"""The tables, as SQLAlchemy Core; ``migrations/`` makes them, a test compares the two."""
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    true,
+)
+
+from backup_api.backups import RUNNING
+
+METADATA: Final = MetaData()
+
+# Text sorts and compares by code point on every database (spec §14 no. 9).
+_TEXT: Final = Text().with_variant(Text(collation="C"), "postgresql")
+_ID: Final = BigInteger().with_variant(Integer(), "sqlite")  # only INTEGER counts up by itself
+
+
+BACKUPS: Final = Table(
+    "backups",
+    METADATA,
+    Column("id", _ID, primary_key=True, autoincrement=True),
+    Column("configuration_id", BigInteger, nullable=False),
+    Column("host_id", BigInteger, nullable=False),
+    Column("name", _TEXT, nullable=False),
+    Column("description", _TEXT),
+    Column("type", String(16), nullable=False),
+    Column("version", _TEXT, nullable=False),
+    Column("build_version", _TEXT, nullable=False),
+    Column("time_initiated", BigInteger, nullable=False),  # epoch ms
+    Column("time_completed", BigInteger),  # epoch ms
+    Column("initiated_by", _TEXT, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("size_on_disk", BigInteger, nullable=False),  # bytes
+    Column("content_file_path", _TEXT),
+    Column("is_valid", Boolean, nullable=False),
+    Column("is_version_compatible", Boolean, nullable=False),
+    Column("app_deployment_location", String(16), nullable=False),
+    Column("is_on_demand", Boolean, nullable=False),
+    Column("archive_name", _TEXT, nullable=False),
+    Column("failure_reason", _TEXT),
+    Column("failure_message", _TEXT),
+    sqlite_autoincrement=True,  # an id is never given twice, not even after the newest is deleted
+)
+
+# Scheduled runs all have one name and never collide (spec §12 no. 17, §14 no. 17).
+Index(
+    "ux_backups_name_on_demand",
+    BACKUPS.c.name,
+    unique=True,
+    sqlite_where=BACKUPS.c.is_on_demand == true(),
+    postgresql_where=BACKUPS.c.is_on_demand == true(),
+)
+
+_IS_RUNNING: Final = BACKUPS.c.status.in_(sorted(RUNNING))
+
+# At most one running backup per host: code 1015 (spec §3.2).
+Index(
+    "ux_backups_running_host",
+    BACKUPS.c.host_id,
+    unique=True,
+    sqlite_where=_IS_RUNNING,
+    postgresql_where=_IS_RUNNING,
+)
+
+Index("ix_backups_status", BACKUPS.c.status)

@@ -1,0 +1,63 @@
+"""Answers as bytes: JSON, and the error body that every refusal has (spec §2.11)."""
+
+import json
+from collections.abc import Mapping
+from typing import Final
+
+from starlette.responses import Response
+
+from backup_api.errors import EndpointErrors, ErrorBody, ErrorClass, HttpResponse
+from backup_engine.query.shapes import JsonValue
+from backup_engine.routes.table import Operation
+
+CATEGORIES: Final[Mapping[int, str]] = {
+    401: "Not authenticated",
+    403: "Not allowed for this caller",
+    404: "Resource not found",
+    405: "Method not allowed",
+    406: "No acceptable response type",
+    408: "Request took too long",
+    409: "Conflict with the current state",
+    413: "Request body too large",
+    415: "Unsupported type of request body",
+    422: "Request is semantically wrong",
+    500: "Internal error",
+    503: "Service unavailable",
+}
+"""One fixed text per HTTP status (spec §2.11)."""
+
+
+class ServerErrors(EndpointErrors):
+    """Refusals of the engine itself, which belong to no endpoint."""
+
+    INTERNAL = 500, 0, ErrorClass.TRANSIENT
+    TOO_SLOW = 408, 0, ErrorClass.TRANSIENT
+    UNAVAILABLE = 503, 0, ErrorClass.TRANSIENT
+
+
+def build_answer(
+    content: JsonValue, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Build an answer with a JSON body."""
+    body = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return Response(body.encode(), status, dict(headers or {}), media_type="application/json")
+
+
+def build_refusal(
+    row: EndpointErrors, message: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Build the answer that refuses a request with ``row``."""
+    body = ErrorBody(
+        http_response=HttpResponse(code=row.http_status, message=CATEGORIES[row.http_status]),
+        code=row.code,
+        description=row.description,
+        message=message,
+    )
+    return build_answer(body.model_dump(mode="json"), row.http_status, headers)
+
+
+def find_server_error(operation: Operation | None) -> EndpointErrors:
+    """The row that a bug answers: the endpoint's own of status 500, where it has one."""
+    table = operation.endpoint.refusals if operation is not None and operation.endpoint else ()
+    own = (row for row in table if row.http_status == ServerErrors.INTERNAL.http_status)
+    return next(own, ServerErrors.INTERNAL)

@@ -1,0 +1,106 @@
+"""Which paths and methods are served, and what each asks of its caller."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from backup_api import endpoints
+from backup_api.endpoints import API_ROOT, Endpoint
+from backup_engine.auth.callers import Verb
+
+OPENAPI_PATH: Final = f"{API_ROOT}/openapi.json"
+LIVE_PATH: Final = "/healthz"
+READY_PATH: Final = "/readyz"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One method of one path, from the root of the server.
+
+    ``endpoint`` None: not part of the appliance's API. ``verb`` None: any known caller may.
+    """
+
+    method: str
+    path: str
+    endpoint: Endpoint | None = None
+    verb: Verb | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A served path: its operations by method, and the values of its placeholders."""
+
+    operations: Mapping[str, Operation]
+    ids: Mapping[str, str]
+
+    @property
+    def allow(self) -> str:
+        """Value of an ``Allow`` header."""
+        return ", ".join(sorted(self.operations))
+
+
+VERBS: Final = {
+    endpoints.LIST_BACKUPS: Verb.GET,
+    endpoints.CREATE_BACKUP: Verb.CREATE,
+    endpoints.GET_BACKUP: Verb.GET,
+    endpoints.CHANGE_BACKUP: Verb.UPDATE,
+    endpoints.DELETE_BACKUP: Verb.DELETE,
+    endpoints.ABOUT: None,
+    endpoints.LIST_VERSIONS: None,
+    endpoints.GET_VERSION: None,
+    endpoints.LIST_HOSTS: None,
+    endpoints.GET_HOST: None,
+}
+"""The endpoints that this engine serves, with the right that each needs."""
+
+
+def list_operations() -> tuple[Operation, ...]:
+    """List everything that is served."""
+    api = (
+        Operation(endpoint.method, API_ROOT + endpoint.path, endpoint, verb)
+        for endpoint, verb in VERBS.items()
+    )
+    others = (Operation("GET", path) for path in (OPENAPI_PATH, LIVE_PATH, READY_PATH))
+    return (*api, *others)
+
+
+def is_api_path(path: str) -> bool:
+    """Tell whether ``path`` lies below ``/api``, where nothing is told to strangers."""
+    return path == API_ROOT or path.startswith(f"{API_ROOT}/")
+
+
+def strip_slash(path: str) -> str:
+    """Take one trailing slash away (spec §14 no. 22)."""
+    return path[:-1] if path.endswith("/") and path != "/" else path
+
+
+class ServedTable:
+    """Finds the operations of a path."""
+
+    def __init__(self, operations: Iterable[Operation]) -> None:
+        by_path: dict[str, dict[str, Operation]] = {}
+        for operation in operations:
+            methods = by_path.setdefault(operation.path, {})
+            methods[operation.method] = operation
+            if operation.method == "GET":
+                methods["HEAD"] = operation  # spec §14 no. 22
+        self._paths = [(_pattern(path), methods) for path, methods in by_path.items()]
+
+    def find(self, path: str) -> Match | None:
+        """Find what is served at ``path``, its trailing slash stripped; None: nothing."""
+        for pattern, operations in self._paths:
+            match = pattern.fullmatch(path)
+            if match is not None:
+                return Match(operations, match.groupdict())
+        return None
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    pieces = re.split(r"\{(\w+)\}", path)  # literal and placeholder in turn
+    return re.compile(
+        "".join(
+            f"(?P<{piece}>[^/]+)" if position % 2 else re.escape(piece)
+            for position, piece in enumerate(pieces)
+        )
+    )

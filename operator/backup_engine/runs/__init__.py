@@ -1,0 +1,1 @@
+"""Work behind the API: captures, removals, and the watch over stored archives."""

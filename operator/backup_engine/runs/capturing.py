@@ -1,0 +1,156 @@
+"""One capture from INITIALIZING to its outcome (spec §3.0)."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from backup_api.backups import RUNNING, BackupType
+from backup_api.backups import RecordStatus as Status
+from backup_api.hosts import HostRecord
+from backup_engine.archive.errors import ArchiveError, StorageError
+from backup_engine.archive.store import ArchiveStore
+from backup_engine.archive.verifying import verify_archive
+from backup_engine.capture.errors import CaptureError
+from backup_engine.capture.run import CaptureRequest, capture
+from backup_engine.cluster import ClusterConnection
+from backup_engine.product import Product
+from backup_engine.records.backups import BackupRecords, StoredBackup
+from backup_engine.records.database import Database
+from backup_engine.runs.persistence import persist
+
+logger = logging.getLogger(__name__)
+
+UNVERIFIED: Final = "Unverified"
+"""``failure_reason`` of a SUCCESS whose archive could not be read back; the watch tries again."""
+
+_BUG: Final = "InternalError"
+_TOO_LONG: Final = "TimeLimitExceeded"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a capture ended; no path: there is no archive."""
+
+    status: Status
+    size_bytes: int = 0
+    content_file_path: str | None = None
+    is_valid: bool = False
+    failure_reason: str | None = None
+    failure_message: str | None = None
+
+
+class Capturing:
+    """Runs captures; everything it needs is handed in."""
+
+    def __init__(
+        self,
+        database: Database,
+        cluster: ClusterConnection,
+        store: ArchiveStore,
+        hosts: Sequence[HostRecord],
+        product: Product,
+        clock: Callable[[], datetime],
+        time_limit_s: float,
+    ) -> None:
+        self._database = database
+        self._cluster = cluster
+        self._store = store
+        self._hostnames = {host.id: host.hostname or "" for host in hosts}
+        self._product = product
+        self._clock = clock
+        self._time_limit_s = time_limit_s
+
+    async def run(self, backup: StoredBackup) -> None:
+        """Capture ``backup`` and record the outcome; a record cancelled meanwhile stays as is."""
+        if not await self._move(backup, RUNNING, Status.IN_PROGRESS, {}):
+            return
+        logger.info("backup %d %r: capture begins", backup.id, backup.record.name)
+        outcome = await self._attempt(backup)
+        changes = {
+            "time_completed": int(self._clock().timestamp() * 1000),
+            "size_on_disk": outcome.size_bytes,
+            "content_file_path": outcome.content_file_path,
+            "is_valid": outcome.is_valid,
+            "failure_reason": outcome.failure_reason,
+            "failure_message": outcome.failure_message,
+        }
+        if not await self._move(backup, {Status.IN_PROGRESS}, outcome.status, changes):
+            return
+        log = logger.info if outcome.status is Status.SUCCESS else logger.error
+        log(
+            "backup %d %r: %s, %d bytes%s",
+            backup.id,
+            backup.record.name,
+            outcome.status,
+            outcome.size_bytes,
+            f": {outcome.failure_reason}: {outcome.failure_message}"
+            if outcome.failure_reason
+            else "",
+        )
+
+    async def _attempt(self, backup: StoredBackup) -> Outcome:
+        limit = asyncio.timeout(self._time_limit_s)
+        try:
+            async with limit:
+                return await self._capture(backup)
+        except (CaptureError, ArchiveError) as trouble:
+            return _failed(trouble.reason, trouble.message)
+        except TimeoutError as trouble:
+            if not limit.expired():
+                return _failed(_BUG, f"a wait timed out: {trouble}")
+            return _failed(_TOO_LONG, f"not finished within {self._time_limit_s:.0f} s")
+        except Exception as bug:  # whatever it is, the client must not wait for ever
+            logger.exception("backup %d: capture failed unexpectedly", backup.id)
+            return _failed(_BUG, f"{type(bug).__name__}; the engine's log tells more")
+
+    async def _capture(self, backup: StoredBackup) -> Outcome:
+        record = backup.record
+        if record.type is not BackupType.CONFIG:
+            raise CaptureError("NotSupported", f"{record.type} backups are not made by this engine")
+        if record.status is Status.IN_PROGRESS:
+            # a crash hit between the archive's last byte and its record: archives are written
+            # once, so the new run could not take the name
+            await self._store.delete(backup.archive_name)
+        host_id = record.host_id or 0
+        request = CaptureRequest(
+            backup_id=record.id,
+            name=record.name or "",
+            host_id=host_id,
+            hostname=self._hostnames.get(host_id, ""),
+            time_initiated_ms=record.time_initiated or 0,
+            initiated_by=record.intiated_by,
+            product_version=self._product.version,
+        )
+        done = await capture(request, self._cluster, self._store)
+        return await self._verify(done.archive_name, done.size_bytes)
+
+    async def _verify(self, name: str, size_bytes: int) -> Outcome:
+        path = self._store.location(name)
+        try:
+            verification = await verify_archive(self._store, name)
+        except StorageError as trouble:  # says nothing about the archive
+            return Outcome(Status.SUCCESS, size_bytes, path, False, UNVERIFIED, trouble.message)
+        if not verification.is_valid:
+            reason, message = verification.reason, verification.message
+            return Outcome(Status.FAILED, size_bytes, path, False, reason, message)
+        return Outcome(Status.SUCCESS, size_bytes, path, is_valid=True)
+
+    async def _move(
+        self,
+        backup: StoredBackup,
+        leaving: frozenset[Status] | set[Status],
+        to: Status,
+        changes: Mapping[str, object],
+    ) -> bool:
+        async def move() -> bool:
+            async with self._database.writing() as connection:
+                return await BackupRecords(connection).move(backup.id, leaving, to, changes)
+
+        return await persist(move, f"backup {backup.id}: writing {to}")
+
+
+def _failed(reason: str, message: str) -> Outcome:
+    return Outcome(Status.FAILED, failure_reason=reason, failure_message=message)

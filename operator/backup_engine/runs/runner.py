@@ -1,0 +1,116 @@
+"""Brings every record to where its status says it should go."""
+
+import asyncio
+import logging
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from backup_api.backups import RUNNING, RecordStatus
+from backup_engine.archive.store import ArchiveStore
+from backup_engine.records.backups import BackupRecords, StoredBackup
+from backup_engine.records.database import Database
+from backup_engine.runs.capturing import Capturing
+from backup_engine.runs.persistence import persist
+from backup_engine.runs.steps import Job, Step, choose_step
+
+logger = logging.getLogger(__name__)
+
+LOOK_AGAIN_S: Final = 30.0  # a wake-up may be missed, never the work
+MAX_REMOVALS: Final = 16
+FAREWELL_S: Final = 10.0
+
+
+@dataclass(slots=True)
+class _Running:
+    job: Job
+    task: asyncio.Task[None]
+
+
+class Runner:
+    """Level-triggered: looks at the database, starts what is due, and sleeps until woken.
+
+    What runs is all it remembers. A restarted process therefore carries on by itself: captures
+    start over under their ids, cancellations and deletions go on.
+    """
+
+    def __init__(self, database: Database, store: ArchiveStore, capturing: Capturing) -> None:
+        self._database = database
+        self._store = store
+        self._capturing = capturing
+        self._running: dict[int, _Running] = {}
+        self._awake = asyncio.Event()
+
+    def wake(self) -> None:
+        """Have the runner look at the database soon."""
+        self._awake.set()
+
+    async def run(self) -> None:
+        """Work until cancelled; captures cut off by that are resumed by the next start."""
+        try:
+            while True:
+                self._awake.clear()  # before looking: what happens meanwhile is seen next time
+                for backup in await persist(self._list_due, "looking for work"):
+                    self._step(backup)
+                # not wait_for: up to Python 3.11 it swallows a cancellation that meets the wake-up
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_AGAIN_S):
+                        await self._awake.wait()
+        finally:
+            await self._stop()
+
+    async def _list_due(self) -> list[StoredBackup]:
+        async with self._database.reading() as connection:
+            records = BackupRecords(connection)
+            busy = await records.list_in(RUNNING | {RecordStatus.CANCELLING})
+            # apart, and few: a store that refuses to delete must not hold captures up
+            leaving = await records.list_in({RecordStatus.DELETING}, limit=MAX_REMOVALS)
+        return [*busy, *leaving]
+
+    def _step(self, backup: StoredBackup) -> None:
+        running = self._running.get(backup.id)
+        assert backup.record.status is not None
+        match choose_step(backup.record.status, running.job if running is not None else None):
+            case Step.CAPTURE:
+                self._start(backup, Job.CAPTURE)
+            case Step.REMOVE:
+                self._start(backup, Job.REMOVE)
+            case Step.CANCEL:
+                assert running is not None
+                running.task.cancel()
+            case Step.WAIT:
+                pass
+
+    def _start(self, backup: StoredBackup, job: Job) -> None:
+        work = self._capturing.run(backup) if job is Job.CAPTURE else self._remove(backup)
+        task = asyncio.create_task(work, name=f"{job.value}-{backup.id}")
+        self._running[backup.id] = _Running(job, task)
+        task.add_done_callback(lambda done: self._ended(backup.id, done))
+
+    def _ended(self, backup_id: int, task: asyncio.Task[None]) -> None:
+        self._running.pop(backup_id, None)
+        trouble = None if task.cancelled() else task.exception()
+        if trouble is not None:  # a bug; the record keeps its status, so it is tried again later
+            logger.error("%s ended unexpectedly", task.get_name(), exc_info=trouble)
+            return
+        self._awake.set()
+
+    async def _remove(self, backup: StoredBackup) -> None:
+        """Remove the archive, then the record: the other way round a crash would leave a file."""
+
+        async def remove() -> None:
+            await self._store.delete(backup.archive_name)
+            async with self._database.writing() as connection:
+                await BackupRecords(connection).remove(backup.id)
+
+        await persist(remove, f"backup {backup.id}: removing {backup.archive_name}")
+        logger.info("backup %d %r: removed", backup.id, backup.record.name)
+
+    async def _stop(self) -> None:
+        tasks = [running.task for running in self._running.values()]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=FAREWELL_S)
+            for task in late:
+                logger.warning("%s did not stop within %.0f s", task.get_name(), FAREWELL_S)

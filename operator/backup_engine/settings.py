@@ -1,0 +1,131 @@
+"""What can be set: options of ``serve``, each also an environment variable BACKUP_ENGINE_…."""
+
+import ipaddress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final, Self
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from backup_engine.errors import EngineError
+
+PREFIX: Final = "BACKUP_ENGINE_"
+HIGHEST_PORT: Final = 65535
+
+
+class UsageError(EngineError):
+    """The options or environment variables make no sense; ends the program with 2."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListenAddress:
+    """Where the server listens; port 0 is any free one."""
+
+    host: str
+    port: int
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can connect."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def is_any(self) -> bool:
+        """Whether the address stands for all of the machine's addresses, as 0.0.0.0 does."""
+        try:
+            return ipaddress.ip_address(self.host).is_unspecified
+        except ValueError:
+            return False
+
+
+def parse_listen_address(text: str) -> ListenAddress:
+    """Read ``ADDRESS:PORT``, an IPv6 address in square brackets; raises ValueError."""
+    host, separator, port = text.rpartition(":")
+    is_bracketed = host.startswith("[") and host.endswith("]")
+    host = host[1:-1] if is_bracketed else host
+    is_port = port.isascii() and port.isdecimal() and int(port) <= HIGHEST_PORT
+    if not (separator and host and is_port) or (":" in host and not is_bracketed):
+        raise ValueError(f"expected ADDRESS:PORT such as 127.0.0.1:8443, found {text!r}")
+    return ListenAddress(host, int(port))
+
+
+class Settings(BaseSettings):
+    """Settings of ``serve``; a None falls back to what architecture §7 says."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    listen: Annotated[ListenAddress, NoDecode]
+    data_dir: Path
+    kubeconfig: Path | None = None
+    token_file: Path | None = None
+    database_url: str | None = Field(default=None, repr=False)  # may hold a password
+    archive_url: str | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_self_signed: bool = False
+    plain_http: bool = False
+    tls_name: Annotated[tuple[str, ...], NoDecode] = ()
+    scan_interval: float = Field(default=60.0, gt=0)  # seconds
+    log_level: str = "info"
+
+    @field_validator("listen", mode="before")
+    @classmethod
+    def _parse_listen(cls, value: object) -> object:
+        return parse_listen_address(value) if isinstance(value, str) else value
+
+    @field_validator("tls_name", mode="before")
+    @classmethod
+    def _split_names(cls, value: object) -> object:
+        if isinstance(value, str):  # in the environment: separated by commas
+            return tuple(name.strip() for name in value.split(",") if name.strip())
+        return value
+
+    @field_validator("log_level")
+    @classmethod
+    def _check_level(cls, value: str) -> str:
+        if value.lower() not in {"debug", "info", "warning", "error"}:
+            raise ValueError("expected debug, info, warning or error")
+        return value.lower()
+
+    @field_validator("data_dir", "kubeconfig", "token_file", "tls_cert", "tls_key")
+    @classmethod
+    def _make_absolute(cls, value: Path | None) -> Path | None:
+        return value.absolute() if value is not None else None
+
+    @model_validator(mode="after")
+    def _check_tls(self) -> Self:
+        given = self.tls_cert is not None or self.tls_key is not None
+        if given and (self.tls_cert is None or self.tls_key is None):
+            raise ValueError("--tls-cert and --tls-key belong together")
+        if [given, self.tls_self_signed, self.plain_http].count(True) != 1:
+            raise ValueError(
+                "choose one of --tls-cert with --tls-key, --tls-self-signed, --plain-http"
+            )
+        if self.plain_http and not self.listen.is_loopback:
+            raise ValueError(
+                "--plain-http would send tokens over the network in the clear; it is only for a"
+                f" loopback address such as 127.0.0.1, not {self.listen.host}"
+            )
+        return self
+
+
+def read_settings(options: dict[str, object]) -> Settings:
+    """Combine ``options`` with the environment, options first; raises UsageError."""
+    try:
+        return Settings(**options)  # type: ignore[arg-type]
+    except ValidationError as trouble:
+        problems = [
+            f"{_option(problem['loc'])}{problem['msg'].removeprefix('Value error, ')}"
+            for problem in trouble.errors(include_url=False, include_input=False)
+        ]
+        raise UsageError("; ".join(problems)) from trouble
+
+
+def _option(location: tuple[int | str, ...]) -> str:
+    return f"--{str(location[0]).replace('_', '-')}: " if location else ""

@@ -1,0 +1,122 @@
+import datetime as dt
+import socket
+import ssl
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from backup_engine.tls import (
+    CertificateFiles,
+    TlsError,
+    build_server_context,
+    ensure_self_signed,
+    load_certificate,
+)
+
+NOW = dt.datetime.now(dt.UTC)
+NAMES = ("localhost", "127.0.0.1", "engine.backup.svc")
+
+
+def greet(context: ssl.SSLContext, ca: Path, name: str, *, maximum: int | None = None) -> None:
+    """Shake hands with a server of ``context`` as a client that trusts ``ca``."""
+    client = ssl.create_default_context(cafile=ca)
+    if maximum is not None:
+        client.minimum_version = client.maximum_version = ssl.TLSVersion(maximum)
+    ours, theirs = socket.socketpair()
+
+    def serve() -> None:
+        try:
+            context.wrap_socket(theirs, server_side=True).close()
+        except (ssl.SSLError, OSError):
+            theirs.close()
+
+    server = threading.Thread(target=serve)
+    server.start()
+    try:
+        with ours:
+            client.wrap_socket(ours, server_hostname=name).close()
+    finally:
+        server.join()
+
+
+def test_clients_that_trust_the_ca_can_connect_by_every_name(tmp_path: Path) -> None:
+    context = build_server_context(ensure_self_signed(tmp_path, NAMES, NOW))
+    for name in NAMES:
+        greet(context, tmp_path / "ca.crt", name)
+    with pytest.raises(ssl.SSLCertVerificationError):
+        greet(context, tmp_path / "ca.crt", "elsewhere")
+
+
+def test_keys_are_private(tmp_path: Path) -> None:
+    ensure_self_signed(tmp_path, NAMES, NOW)
+    for key in tmp_path.glob("*.key"):
+        assert stat.S_IMODE(key.stat().st_mode) == 0o600
+
+
+def test_a_second_start_changes_nothing(tmp_path: Path) -> None:
+    ensure_self_signed(tmp_path, NAMES, NOW)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    ensure_self_signed(tmp_path, reversed(NAMES), NOW)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("reason", ["names", "age", "key lost", "torn"])
+def test_the_certificate_is_renewed_under_the_same_ca(tmp_path: Path, reason: str) -> None:
+    begin = NOW - dt.timedelta(days=340) if reason == "age" else NOW
+    files = ensure_self_signed(tmp_path, NAMES, begin)
+    ca, old = (tmp_path / "ca.crt").read_bytes(), files.certificate.read_bytes()
+    names = NAMES if reason != "names" else (*NAMES, "another.example")
+    match reason:
+        case "key lost":
+            files.key.unlink()
+        case "torn":
+            files.certificate.write_bytes(old[:100])
+    ensure_self_signed(tmp_path, names, NOW)
+
+    assert files.certificate.read_bytes() != old
+    assert (tmp_path / "ca.crt").read_bytes() == ca
+    greet(build_server_context(files), tmp_path / "ca.crt", "localhost")
+
+
+def test_a_ca_near_its_end_takes_its_certificates_along(tmp_path: Path) -> None:
+    files = ensure_self_signed(tmp_path, NAMES, NOW - dt.timedelta(days=3400))
+    ca = (tmp_path / "ca.crt").read_bytes()
+    ensure_self_signed(tmp_path, NAMES, NOW)
+    assert (tmp_path / "ca.crt").read_bytes() != ca
+    greet(build_server_context(files), tmp_path / "ca.crt", "localhost")
+
+
+def test_a_replaced_certificate_serves_new_connections_of_the_same_context(tmp_path: Path) -> None:
+    first = ensure_self_signed(tmp_path / "first", NAMES, NOW)
+    second = ensure_self_signed(tmp_path / "second", NAMES, NOW)
+    context = build_server_context(first)
+    load_certificate(context, second)
+    greet(context, tmp_path / "second" / "ca.crt", "localhost")
+
+
+def test_tls_below_1_2_is_not_spoken(tmp_path: Path) -> None:
+    context = build_server_context(ensure_self_signed(tmp_path, NAMES, NOW))
+    assert context.minimum_version is ssl.TLSVersion.TLSv1_2
+    greet(context, tmp_path / "ca.crt", "localhost", maximum=ssl.TLSVersion.TLSv1_2)
+
+
+@pytest.mark.parametrize("problem", ["absent", "not PEM", "other key"])
+def test_unusable_files_are_explained(tmp_path: Path, problem: str) -> None:
+    files = ensure_self_signed(tmp_path / "a", NAMES, NOW)
+    other = ensure_self_signed(tmp_path / "b", NAMES, NOW)
+    match problem:
+        case "absent":
+            files = CertificateFiles(tmp_path / "nothing", files.key)
+        case "not PEM":
+            files.certificate.write_text("hello")
+        case _:
+            files = CertificateFiles(files.certificate, other.key)
+    with pytest.raises(TlsError, match=r"TLS certificate .*expected PEM"):
+        build_server_context(files)
+
+
+def test_a_name_that_is_none_is_explained(tmp_path: Path) -> None:
+    with pytest.raises(TlsError, match="no host name"):
+        ensure_self_signed(tmp_path, ("grüße",), NOW)

@@ -1,0 +1,197 @@
+"""A filter means the same in SQL as in Python, whatever the records are."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import insert, select
+
+from backup_api.backups import AppDeploymentLocation, BackupRecord, BackupType, RecordStatus
+from backup_api.filters import quoted
+from backup_engine.query.binding import bind_filter
+from backup_engine.query.filter import parse_filter
+from backup_engine.query.matching import fulfils
+from backup_engine.query.patterns import matches_pattern
+from backup_engine.query.shapes import build_members
+from backup_engine.query.sort import parse_sort
+from backup_engine.query.sql import build_condition, build_order
+from backup_engine.records.backups import COLUMNS
+from backup_engine.records.database import Database
+from backup_engine.records.sqlite import build_sqlite_url
+from backup_engine.records.tables import BACKUPS
+
+MEMBERS = build_members(BackupRecord)
+
+# few letters, so that values meet; some beyond ASCII, some that LIKE takes for its own
+TEXTS = st.text("aAbB%_\\é\u00c9ß'\" .\U0001f600", max_size=4)
+NUMBERS = st.integers(-3, 3)
+STATUSES = st.sampled_from([status.value for status in RecordStatus])
+
+RECORDS = st.fixed_dictionaries(
+    {
+        "name": TEXTS,
+        "description": st.none() | TEXTS,
+        "time_completed": st.none() | NUMBERS,
+        "size_on_disk": NUMBERS,
+        "status": STATUSES,
+        "is_valid": st.booleans(),
+    }
+)
+
+OPERATORS = st.sampled_from(["=", "!=", "<>", "^=", "<", "<=", ">", ">="])
+NUMBER_TEXTS = NUMBERS.map(str) | st.sampled_from(["1.5", '"2"', "1e0", "-.5"])
+
+PATTERNS = st.lists(
+    st.sampled_from(["a", "B", "é", "É", "ß", "'", "%", "_", r"\%", r"\_", r"\\", r"\"", r"\a"]),
+    max_size=5,
+).map("".join)
+
+
+@st.composite
+def comparisons(draw: st.DrawFn) -> str:
+    name = draw(st.sampled_from(["name", "description", "time_completed", "size_on_disk"]))
+    values = TEXTS.map(quoted) if name in {"name", "description"} else NUMBER_TEXTS
+    negation = draw(st.sampled_from(["", "not "]))
+    forms = [
+        f"{name} {draw(OPERATORS)} {draw(values)}",
+        f"{name} {negation}in ({', '.join(draw(st.lists(values, min_size=1, max_size=3)))})",
+        f"{name} {negation}between {draw(values)} and {draw(values)}",
+        f"{name} is {negation}null",
+    ]
+    if name in {"name", "description"}:
+        forms.append(f'{name} {draw(st.sampled_from(["like", "ilike"]))} "{draw(PATTERNS)}"')
+    return draw(st.sampled_from(forms))
+
+
+TESTS = (
+    comparisons()
+    | STATUSES.map(lambda status: f"status != {status}")
+    | st.sampled_from(["is_valid = true", "is_valid != false", "is_valid < true"])
+)
+FILTERS = st.recursive(
+    TESTS,
+    lambda inner: (
+        inner.map(lambda one: f"not ({one})")
+        | st.lists(inner, min_size=2, max_size=3).map(lambda all_: f"({' and '.join(all_)})")
+        | st.lists(inner, min_size=2, max_size=3).map(" or ".join).map("({})".format)
+    ),
+    max_leaves=6,
+)
+
+
+@pytest.fixture(scope="module")
+def loop() -> Iterator[asyncio.Runner]:
+    with asyncio.Runner() as runner:
+        yield runner
+
+
+@pytest.fixture(scope="module")
+def database(loop: asyncio.Runner, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    path = tmp_path_factory.mktemp("filters") / "engine.db"
+    database = Database.open(build_sqlite_url(path))
+    loop.run(database.migrate())
+    yield database
+    loop.run(database.close())
+
+
+def complete(number: int, members: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "id": number,
+        "configuration_id": 1,
+        "host_id": number,
+        "type": BackupType.CONFIG.value,
+        "version": "1",
+        "build_version": "1",
+        "time_initiated": 0,
+        "initiated_by": "me",
+        "content_file_path": None,
+        "is_version_compatible": True,
+        "app_deployment_location": AppDeploymentLocation.CONSOLE.value,
+        "is_on_demand": False,
+        "archive_name": "a",
+        **members,
+    }
+
+
+async def selected(
+    database: Database, rows: list[dict[str, Any]], text: str, sort: str = ""
+) -> list[int]:
+    """The ids that SQL finds; the rows are gone again afterwards."""
+    where = build_condition(bind_filter(parse_filter(text), MEMBERS), COLUMNS)
+    order = build_order(parse_sort(sort, MEMBERS, MEMBERS.shapes), COLUMNS)
+    async with database.reading() as connection, connection.begin_nested() as undone:
+        await connection.execute(insert(BACKUPS), rows)
+        found = await connection.execute(select(BACKUPS.c.id).where(where).order_by(*order))
+        ids = [int(row[0]) for row in found]
+        await undone.rollback()
+    return ids
+
+
+@given(st.lists(RECORDS, min_size=1, max_size=6), FILTERS)
+@settings(max_examples=300, deadline=None)
+def test_sql_and_python_agree_on_every_filter(
+    database: Database, loop: asyncio.Runner, records: list[dict[str, Any]], text: str
+) -> None:
+    rows = [complete(number, members) for number, members in enumerate(records, start=1)]
+    condition = bind_filter(parse_filter(text), MEMBERS)
+    expected = [row["id"] for row in rows if fulfils(row, condition)]
+
+    assert loop.run(selected(database, rows, text)) == expected
+
+
+@given(
+    st.lists(RECORDS, min_size=1, max_size=6),
+    st.lists(
+        st.tuples(
+            st.sampled_from(["", "+", "-"]),
+            st.sampled_from(["name", "description", "time_completed", "size_on_disk"]),
+        ),
+        min_size=1,
+        max_size=3,
+        unique_by=lambda key: key[1],
+    ),
+)
+@settings(max_examples=100, deadline=None)
+def test_sql_sorts_by_code_point_with_null_as_the_greatest_and_ties_by_id(
+    database: Database,
+    loop: asyncio.Runner,
+    records: list[dict[str, Any]],
+    keys: list[tuple[str, str]],
+) -> None:
+    rows = [complete(number, members) for number, members in enumerate(records, start=1)]
+    expected = sorted(rows, key=lambda row: row["id"])
+    for sign, name in reversed(keys):
+        expected.sort(
+            key=lambda row, name=name: (row[name] is None, row[name] or type(row[name])()),  # type: ignore[misc]
+            reverse=sign == "-",
+        )
+
+    sort = ",".join(sign + name for sign, name in keys)
+    assert loop.run(selected(database, rows, "id > 0", sort)) == [row["id"] for row in expected]
+
+
+@given(
+    st.text("ab", max_size=6), st.lists(st.sampled_from(["a", "b", "%", "_", "\\%"]), max_size=6)
+)
+@settings(max_examples=300)
+def test_like_means_what_its_expansion_means(text: str, steps: list[str]) -> None:
+    def fits(rest: str, steps: list[str]) -> bool:
+        if not steps:
+            return not rest
+        match steps[0]:
+            case "%":
+                return any(fits(rest[cut:], steps[1:]) for cut in range(len(rest) + 1))
+            case "_":
+                return bool(rest) and fits(rest[1:], steps[1:])
+            case literal:
+                return rest[:1] == literal[-1] and fits(rest[1:], steps[1:])
+
+    assert matches_pattern(text, "".join(steps)) is fits(text, steps)
+
+
+@pytest.mark.timeout(5)
+def test_a_malicious_pattern_is_matched_in_time() -> None:
+    assert not matches_pattern("a" * 255, "%a" * 100 + "%b")

@@ -1,0 +1,176 @@
+"""The engine as a process: start, stop, kill -9, a second one on the same data."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from backup_api.backups import BackupType, CreateBackup, RecordStatus
+from backup_api.client import BackupApiClient, ClientOptions
+from backup_api.credentials import SecToken, Trust
+from fixtures.engine import EngineProcess, running_engine
+from listserver import ListServer
+from localengine import TOKEN
+
+pytestmark = pytest.mark.process
+
+HELD = "/api/v1/secrets"
+
+
+@pytest.fixture
+async def process(tmp_path: Path, source: ListServer) -> AsyncIterator[EngineProcess]:
+    with running_engine(tmp_path / "engine", source.kubeconfig(tmp_path)) as engine:
+        yield engine
+
+
+def client_of(engine: EngineProcess) -> BackupApiClient:
+    options = ClientOptions(engine.url, SecToken(engine.token), Trust(ca_pem=engine.ca_pem))
+    return BackupApiClient(options)
+
+
+async def until(client: BackupApiClient, backup_id: int, status: RecordStatus) -> Any:  # noqa: ANN401
+    async with asyncio.timeout(15):
+        while (record := await client.get_backup(backup_id)).status is not status:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    return record
+
+
+def refusal(arguments: list[str], environment: dict[str, str] | None = None) -> tuple[int, str]:
+    """Run ``serve`` with arguments that it must not accept; exit code and stderr."""
+    command = [sys.executable, "-m", "backup_engine", "serve", *arguments]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=30, check=False, env=environment
+    )
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    return done.returncode, done.stderr
+
+
+async def test_our_own_client_speaks_to_it_over_tls(process: EngineProcess) -> None:
+    async with client_of(process) as client:
+        about = await client.about()
+        assert about.external_version
+        (host,) = await client.list_hosts()
+        assert host.is_console
+        body = CreateBackup(name="first", configuration_id=1)
+        created = await client.create_backup(body, BackupType.CONFIG)
+        assert created.status is RecordStatus.INITIALIZING
+        await until(client, created.id, RecordStatus.SUCCESS)
+    assert process.token not in process.log
+    assert len(list(process.archives.glob("*.tar"))) == 1
+
+
+async def test_kill_9_in_mid_capture_and_the_restart_finishes_the_same_backup(
+    process: EngineProcess, source: ListServer
+) -> None:
+    source.hold(HELD)
+    async with client_of(process) as client:
+        body = CreateBackup(name="first", configuration_id=1)
+        created = await client.create_backup(body, BackupType.CONFIG)
+        await asyncio.wait_for(source.reached.wait(), 10)
+    token, ca_pem = process.token, process.ca_pem
+    process.kill()
+    source.held[HELD].set()
+    process.start()
+
+    assert (process.token, process.ca_pem) == (token, ca_pem)
+    async with client_of(process) as client:
+        record = await until(client, created.id, RecordStatus.SUCCESS)
+        assert record.time_initiated == created.time_initiated
+        assert [each.id async for each in client.list_backups()] == [created.id]
+    assert len(list(process.archives.iterdir())) == 1
+
+
+async def test_sigterm_lets_a_running_capture_be_resumed_by_the_next_start(
+    process: EngineProcess, source: ListServer
+) -> None:
+    source.hold(HELD)
+    async with client_of(process) as client:
+        body = CreateBackup(name="first", configuration_id=1)
+        created = await client.create_backup(body, BackupType.CONFIG)
+        await asyncio.wait_for(source.reached.wait(), 10)
+    began = time.monotonic()
+    assert process.stop() == 0
+    assert time.monotonic() - began < 10
+    assert list(process.archives.iterdir()) == []
+    source.held[HELD].set()
+    process.start()
+    async with client_of(process) as client:
+        await until(client, created.id, RecordStatus.SUCCESS)
+
+
+async def test_sigint_ends_it_as_well(process: EngineProcess) -> None:
+    assert process.process is not None
+    process.process.send_signal(signal.SIGINT)
+    assert process.process.wait(20) == 0
+    process.process = None
+
+
+def test_a_second_process_on_the_same_data_is_refused(process: EngineProcess) -> None:
+    code, said = refusal(
+        [
+            *("--listen", "127.0.0.1:0", "--data-dir", str(process.data_dir), "--plain-http"),
+            *("--kubeconfig", str(process.kubeconfig)),
+        ]
+    )
+    assert code == 3
+    assert f"in use by another engine, process {process.pid}" in said
+
+
+def test_wrong_usage_exits_with_2_and_mendable_trouble_with_3(tmp_path: Path) -> None:
+    there = ("--data-dir", str(tmp_path / "d"))
+    code, said = refusal(["--listen", "0.0.0.0:0", *there, "--plain-http"])
+    assert code == 2
+    assert "--plain-http would send tokens" in said
+    code, said = refusal(["--listen", "127.0.0.1:0", *there])
+    assert code == 2
+    assert "choose one of" in said
+
+    missing = str(tmp_path / "missing")
+    code, said = refusal(
+        ["--listen", "127.0.0.1:0", *there, "--plain-http", "--kubeconfig", missing]
+    )
+    assert code == 3
+    assert missing in said
+
+
+async def test_a_taken_port_is_explained(process: EngineProcess, tmp_path: Path) -> None:
+    address = process.url.removeprefix("https://")
+    code, said = await asyncio.to_thread(
+        refusal,
+        [
+            *("--listen", address, "--data-dir", str(tmp_path / "other"), "--plain-http"),
+            *("--kubeconfig", str(process.kubeconfig)),
+        ],
+    )
+    assert code == 3
+    assert f"cannot listen on {address}" in said
+
+
+async def test_given_tokens_and_plain_http_on_loopback(tmp_path: Path, source: ListServer) -> None:
+    tokens = tmp_path / "tokens"
+    tokens.write_text(f"{TOKEN} the bot\n")
+    engine = EngineProcess(
+        tmp_path / "engine",
+        source.kubeconfig(tmp_path),
+        ("--plain-http",),
+        {"BACKUP_ENGINE_TOKEN_FILE": str(tokens)},
+    )
+    try:
+        engine.start()
+        assert engine.url.startswith("http://127.0.0.1:")
+        async with httpx2.AsyncClient(base_url=engine.url) as client:
+            answer = await client.get("/api/system/about", headers={"SEC": TOKEN})
+            assert answer.status_code == 200
+            for probe in ("/healthz", "/readyz"):
+                assert (await client.get(probe)).status_code == 200
+        assert not (engine.data_dir / "token").exists()
+    finally:
+        engine.kill()
