@@ -1,0 +1,102 @@
+"""Command line of the operator: ``run`` and ``crds``."""
+
+import argparse
+import asyncio
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from backup_operator.app import run_operator
+from backup_operator.crds import render_crds, write_crds
+from backup_operator.crds.reference import write_reference
+from backup_operator.errors import ExpectedError
+from backup_operator.settings import OperatorSettings, SettingsError, read_settings
+
+USAGE = 2
+EXPLAINED = 3
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser; every option of ``run`` is also ``BACKUP_OPERATOR_…``."""
+    parser = argparse.ArgumentParser(
+        prog="backup_operator", description="Backups of appliances and clusters, as resources."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    run = commands.add_parser(
+        "run",
+        help="watch Backups and BackupEngines",
+        epilog="Each option is also an environment variable, such as BACKUP_OPERATOR_KUBECONFIG;"
+        " BACKUP_OPERATOR_NAMESPACES lists namespaces with commas.",
+    )
+    run.add_argument("--kubeconfig", type=Path, metavar="FILE", help="absent: the pod's own rights")
+    run.add_argument(
+        "--namespace",
+        action="append",
+        dest="namespaces",
+        metavar="NS",
+        help="serve Backups of this namespace only; may be repeated; absent: all",
+    )
+    run.add_argument("--metrics-port", type=int, metavar="PORT", help="absent: no metrics")
+    run.add_argument("--metrics-address", metavar="ADDRESS", help="default 127.0.0.1")
+    run.add_argument(
+        "--sweep-interval", metavar="TIME", help="how often finished backups are checked; 5m"
+    )
+    run.add_argument("--workers", type=int, metavar="N", help="objects worked on at once; 64")
+    run.add_argument("--log-level", metavar="LEVEL", help="DEBUG, INFO, WARNING or ERROR")
+    crds = commands.add_parser("crds", help="write the CustomResourceDefinitions")
+    crds.add_argument("--out", type=Path, metavar="DIR", help="one file each; absent: stdout")
+    crds.add_argument("--docs", type=Path, metavar="DIR", help="write their reference as well")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one subcommand: exit code 0 done, 2 wrong usage, 3 trouble that the message explains."""
+    arguments = build_parser().parse_args(argv)
+    try:
+        if arguments.command == "crds":
+            _write_crds(arguments.out, arguments.docs)
+            return 0
+        given = {name: value for name, value in vars(arguments).items() if name != "command"}
+        settings = read_settings(given)
+        _set_up_logging(settings)
+        asyncio.run(run_operator(settings))
+    except SettingsError as wrong:
+        sys.stderr.write(f"backup_operator: {wrong}\n")
+        return USAGE
+    except ExpectedError as trouble:  # a bug keeps its traceback and exits with 1
+        sys.stderr.write(f"backup_operator: {trouble}\n")
+        return EXPLAINED
+    except KeyboardInterrupt:  # before the signals are ours
+        return 0
+    return 0
+
+
+def _write_crds(out: Path | None, docs: Path | None) -> None:
+    if out is not None:
+        for path in write_crds(out):
+            sys.stdout.write(f"{path}\n")
+    if docs is not None:
+        for path in write_reference(docs):
+            sys.stdout.write(f"{path}\n")
+    if out is None and docs is None:
+        sys.stdout.write(render_crds())
+
+
+def _set_up_logging(settings: OperatorSettings) -> None:
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=settings.log_level,
+        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+    )
+    for talker in ("kopf", "httpx2", "httpcore2", "aiohttp", "asyncio"):
+        logging.getLogger(talker).setLevel(logging.WARNING)  # each object seen, each byte sent
+
+
+def entry() -> None:
+    """Run as a console script."""
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    entry()

@@ -1,0 +1,86 @@
+"""The cache never goes back in time, and knows which Backups wait for which records."""
+
+import json
+from typing import Any
+
+from backup_operator.cluster.cache import Key, ObjectCache
+from backup_operator.resources.group import BACKUP, FINALIZER
+
+KEY = Key("Backup", "ops", "one")
+
+
+def a_body(version: int, uid: str = "u-1", **status: Any) -> dict[str, Any]:  # noqa: ANN401
+    return {
+        "metadata": {
+            "name": "one",
+            "namespace": "ops",
+            "uid": uid,
+            "resourceVersion": str(version),
+            "generation": 1,
+            "managedFields": [{"manager": "kubectl"}],
+            "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{}", "a": "b"},
+        },
+        "spec": {"backupType": "CONFIG"},
+        "status": status,
+    }
+
+
+def finished(**more: Any) -> dict[str, Any]:  # noqa: ANN401
+    conditions = [{"type": "Finished", "status": "True"}]
+    return {"conditions": conditions, "observedGeneration": 1, **more}
+
+
+def test_an_older_state_never_replaces_a_newer_one() -> None:
+    cache = ObjectCache()
+    assert cache.put(BACKUP, a_body(5, phase="Pending")) is not None
+    assert cache.put(BACKUP, a_body(5)) is None
+    assert cache.put(BACKUP, a_body(4)) is None
+    found = cache.find(KEY)
+    assert found is not None
+    assert found.phase == "Pending"
+
+
+def test_a_deleted_object_does_not_come_back_but_its_name_may() -> None:
+    cache = ObjectCache()
+    cache.put(BACKUP, a_body(5))
+    assert cache.remove(KEY, "u-1") is not None
+    assert cache.put(BACKUP, a_body(6)) is None  # the answer to a write that was under way
+    assert cache.put(BACKUP, a_body(7, uid="u-2")) is not None
+    assert cache.remove(KEY, "u-1") is None
+    assert len(cache) == 1
+
+
+def test_what_no_decision_needs_is_not_kept() -> None:
+    cache = ObjectCache()
+    entry = cache.put(BACKUP, a_body(1))
+    assert entry is not None
+    metadata = json.loads(entry.content)["metadata"]
+    assert "managedFields" not in metadata
+    assert metadata["annotations"] == {"a": "b"}
+
+
+def test_records_are_waited_for_until_the_backup_has_ended() -> None:
+    cache = ObjectCache()
+    running: dict[str, Any] = {"id": 7, "engine": {"name": "console", "uid": "e-1"}}
+    cache.put(BACKUP, a_body(1, **running))
+    assert cache.unfinished_records("e-1") == {7}
+    cache.put(BACKUP, a_body(2, **finished(**running)))
+    assert cache.unfinished_records("e-1") == frozenset()
+    assert cache.records("e-1") == {7}
+    entry = cache.find_by_record("e-1", 7)
+    assert entry is not None
+    assert entry.is_quiet
+    cache.remove(KEY, "u-1")
+    assert cache.records("e-1") == frozenset()
+
+
+def test_deletions_that_we_hold_up_are_known_by_engine() -> None:
+    cache = ObjectCache()
+    body = a_body(1, id=7, engine={"uid": "e-1"})
+    body["metadata"]["deletionTimestamp"] = "2026-11-23T12:00:00Z"
+    cache.put(BACKUP, body)
+    assert cache.deletions("e-1") == {}
+    kept = json.loads(json.dumps(body))
+    kept["metadata"].update(finalizers=[FINALIZER], resourceVersion="2")
+    cache.put(BACKUP, kept)
+    assert list(cache.deletions("e-1")) == [KEY]
