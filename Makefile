@@ -40,7 +40,7 @@ format: install ## let ruff format and mend
 	$(BIN)/ruff check --fix .
 
 generate: install ## write crds/ and docs/reference/ anew from the models
-	$(BIN)/python -m backup_operator crds --out crds
+	$(BIN)/python -m backup_operator crds --out crds --docs docs/reference
 
 lock: install ## pin anew, with hashes and without index addresses
 	$(BIN)/python -m venv $(VENV)/lock

@@ -67,7 +67,7 @@ RESOURCES = (
             Column("Type", ".spec.backupType"),
             Column("Phase", ".status.phase"),
             Column("Size", ".status.size"),
-            Column("Valid", ".status.isValid", "boolean"),
+            Column("Valid", '.status.conditions[?(@.type=="Valid")].status'),
             Column("Engine", ".status.engine.name", is_wide=True),
             Column("Record", ".status.id", "integer", is_wide=True),
             Column("Host", ".status.hostId", "integer", is_wide=True),

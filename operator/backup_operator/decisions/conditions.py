@@ -3,12 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 
 from backup_operator.resources.parts import Condition, ConditionStatus, find_condition
-
-BUSY: Final = "Busy"
-"""Present while the engine refuses to start the backup; its time is when that began."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,11 @@ from backup_operator.decisions.steps import (
 from backup_operator.decisions.submission import decide_lost, is_certainly_unmade
 from backup_operator.resources.backup import BackupSpec, DeletionPolicy
 from backup_operator.resources.backup_status import Phase
-from backup_operator.resources.group import FINALIZER, FORCE_DELETE_ANNOTATION
+from backup_operator.resources.group import (
+    ACKNOWLEDGE_ANNOTATION,
+    FINALIZER,
+    FORCE_DELETE_ANNOTATION,
+)
 from backup_operator.resources.parts import ConditionStatus, ConditionType
 
 GRACE: Final = timedelta(seconds=2)
@@ -47,9 +51,7 @@ def decide_finalizer(wanted: BackupSpec, seen: Observed) -> AddFinalizer | Remov
     return AddFinalizer() if wants_finalizer else RemoveFinalizer()
 
 
-def decide_deletion(  # noqa: PLR0911 - a list of rules
-    wanted: BackupSpec, seen: Observed, now: datetime
-) -> Decision:
+def decide_deletion(wanted: BackupSpec, seen: Observed, now: datetime) -> Decision:
     """Choose the next step for an object that only waits for its finalizers."""
     if FINALIZER not in seen.metadata.finalizers:
         return Rest()
@@ -161,7 +163,3 @@ def _leaving(seen: Observed, reason: str, message: str) -> Standing:
         failure=seen.status.failure,
         record=record,
     )
-
-
-ACKNOWLEDGE_ANNOTATION: Final = "backup-operator.io/acknowledge-deletions"
-"""On a BackupEngine: a time up to which deletions are meant, however many they are."""

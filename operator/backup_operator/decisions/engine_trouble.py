@@ -33,7 +33,7 @@ def needs_new_access(trouble: BackupApiError) -> bool:
     )
 
 
-def explain_trouble(  # noqa: PLR0911 - one for each trouble
+def explain_trouble(
     trouble: BackupApiError, url: str
 ) -> Trouble:
     """Say why an engine cannot be used, and what to do about it."""

@@ -107,7 +107,7 @@ def _decide_running(
     return Report(_stand(wanted, seen, record), deadline)
 
 
-def _stand(wanted: BackupSpec, seen: Observed, record: BackupRecord) -> Standing:  # noqa: PLR0911 - a list of rules
+def _stand(wanted: BackupSpec, seen: Observed, record: BackupRecord) -> Standing:
     status = record.status
     failure = _deadline_failure(seen)
     match status:

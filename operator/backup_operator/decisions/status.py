@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from backup_api.backups import RECORD_MEMBERS, BackupRecord, RecordStatus
 from backup_operator.decisions.adoption import wire_time
-from backup_operator.decisions.conditions import BUSY, Judgement, merge_conditions, truth
+from backup_operator.decisions.conditions import Judgement, merge_conditions, truth
 from backup_operator.decisions.refusals import cut
 from backup_operator.decisions.steps import Standing, Verdict
 from backup_operator.resources.backup import BackupSpec
@@ -39,7 +39,7 @@ def build_status(
                 _judge(standing, stored),
                 generation,
                 now,
-                drop=frozenset({BUSY}),
+                drop=frozenset({ConditionType.BUSY}),
             ),
         }
     )
@@ -89,7 +89,11 @@ def _judge(standing: Standing, stored: BackupStatus) -> tuple[Judgement, ...]:
         reason, message = valid.reason, valid.message
     ended = standing.reason if finished else "NotFinished"
     told = standing.message if finished else ""
-    busy = (Judgement(BUSY, ConditionStatus.TRUE, reason, message),) if standing.is_busy else ()
+    busy = (
+        (Judgement(ConditionType.BUSY, ConditionStatus.TRUE, reason, message),)
+        if standing.is_busy
+        else ()
+    )
     return (
         Judgement(ConditionType.READY, truth(good), reason, message),
         Judgement(ConditionType.RECONCILING, truth(not finished), reason, message),

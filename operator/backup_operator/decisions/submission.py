@@ -11,7 +11,6 @@ from typing import Final
 from backup_api.backups import NIGHTLY_NAME, CreateBackup
 from backup_api.errors import CreateBackupErrors, ErrorClass
 from backup_operator.decisions.adoption import find_ours
-from backup_operator.decisions.conditions import BUSY
 from backup_operator.decisions.facts import NotSent, Observed, Refusal
 from backup_operator.decisions.refusals import build_failure, cut, describe_refusal, refusal_reason
 from backup_operator.decisions.standings import begun, cancelled, failed, pending, waiting
@@ -51,7 +50,7 @@ HOSTS_FRESH: Final = timedelta(seconds=30)
 NEVER_REQUESTED: Final = "Cancelled before the backup was requested."
 
 
-def decide_submission(wanted: BackupSpec, seen: Observed, now: datetime) -> Decision:  # noqa: PLR0911 - a list of rules
+def decide_submission(wanted: BackupSpec, seen: Observed, now: datetime) -> Decision:
     """Choose the next step for a Backup whose id at the engine is not known yet."""
     submission = seen.status.submission
     if seen.memory.created is not None:
@@ -94,7 +93,7 @@ def is_certainly_unmade(seen: Observed, submission: Submission) -> bool:
     return through >= submission.attempts
 
 
-def decide_lost(  # noqa: PLR0911 - a list of rules
+def decide_lost(
     wanted: BackupSpec,
     seen: Observed,
     host_id: int | None,
@@ -183,7 +182,7 @@ def _write_ahead(seen: Observed, submission: Submission) -> Decision:
     if submission.attempts > 1 and ready is not None:
         # What is being waited out stays told, or each attempt would tell it anew.
         reason, message = ready.reason, ready.message
-    is_busy = seen.status.find_condition(BUSY) is not None
+    is_busy = seen.status.find_condition(ConditionType.BUSY) is not None
     standing = pending(reason, message, is_busy=is_busy)
     return WriteAhead(submission, seen.engine.identity, standing)
 
@@ -230,7 +229,7 @@ def _decide_busy(refusal: Refusal, wanted: BackupSpec, seen: Observed, now: date
     return _attempt_again(seen, now, after, waiting_for)
 
 
-def _decide_staged(refusal: Refusal, wanted: BackupSpec, seen: Observed, now: datetime) -> Decision:  # noqa: PLR0911 - a list of rules
+def _decide_staged(refusal: Refusal, wanted: BackupSpec, seen: Observed, now: datetime) -> Decision:
     words = describe_refusal(refusal, wanted)
     if not wanted.deploy_staged:
         advice = f"{words} Deploy them, or create a Backup with deployStaged: true."
@@ -279,7 +278,7 @@ def _find_host(wanted: BackupSpec, seen: Observed, now: datetime) -> int | Decis
 
 
 def _busy_since(seen: Observed, refusal: Refusal) -> datetime:
-    condition = seen.status.find_condition(BUSY)
+    condition = seen.status.find_condition(ConditionType.BUSY)
     return condition.last_transition_time if condition is not None else refusal.at
 
 

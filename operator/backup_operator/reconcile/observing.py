@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from backup_operator.cluster.api import ClusterApi, GoneError
 from backup_operator.cluster.cache import Entry, Key, ObjectCache
-from backup_operator.decisions.deletion import ACKNOWLEDGE_ANNOTATION, is_held, was_held
+from backup_operator.decisions.deletion import is_held, was_held
 from backup_operator.decisions.engine_choice import Candidate, choose_engine, namespace_trouble
 from backup_operator.decisions.existing import is_settled
 from backup_operator.decisions.facts import EngineSeen, Observed, Trouble
@@ -22,7 +22,7 @@ from backup_operator.resources.backup import (
 from backup_operator.resources.backup_status import BackupStatus
 from backup_operator.resources.engine import BackupEngineResource
 from backup_operator.resources.errors import InvalidSpecError
-from backup_operator.resources.group import BACKUP_ENGINE
+from backup_operator.resources.group import ACKNOWLEDGE_ANNOTATION, BACKUP_ENGINE
 from backup_operator.resources.parts import ObjectMetadata
 from backup_operator.resources.reading import read_status
 

@@ -14,6 +14,7 @@ BACKUP_CATEGORY = "backups"
 
 FINALIZER = f"{GROUP}/finalizer"
 FORCE_DELETE_ANNOTATION = f"{GROUP}/force-delete"  # its value is the time of the request
+ACKNOWLEDGE_ANNOTATION = f"{GROUP}/acknowledge-deletions"  # a time up to which they are meant
 DEFAULT_ENGINE_ANNOTATION = f"{GROUP}/is-default-engine"  # counts when it says "true"
 
 

@@ -85,13 +85,17 @@ class ObjectMetadata(ResourcePart):
 
 
 class ConditionType(StrEnum):
-    """What a condition is about; the last three are those that kstatus reads."""
+    """What a condition is about; the last three are those that kstatus reads.
+
+    Busy is present only while the engine refuses to start the backup; its time is when that began.
+    """
 
     COMPLETE = "Complete"
     FAILED = "Failed"
     FINISHED = "Finished"
     VALID = "Valid"
     COMPATIBLE = "Compatible"
+    BUSY = "Busy"
     READY = "Ready"
     RECONCILING = "Reconciling"
     STALLED = "Stalled"
