@@ -53,7 +53,7 @@ STATUS: dict[str, Any] = {
     },
     "failure": {"httpStatus": 409, "code": 1005, "reason": "NameInUse", "message": "taken"},
     "engine": {"name": "console", "uid": "u", "url": "https://console", "apiVersion": "26.0"},
-    "conditions": [CONDITION, {**CONDITION, "type": "Finished"}],
+    "conditions": [CONDITION, *({**CONDITION, "type": type_} for type_ in ("Finished", "Valid"))],
 }
 ENGINE_STATUS: dict[str, Any] = {
     "observedGeneration": 1,
@@ -74,7 +74,7 @@ ENGINE_STATUS: dict[str, Any] = {
 @pytest.fixture
 def backups(kubectl: Kubectl, namespace: str) -> str:
     """The samples, in a namespace of their own; the name of that namespace."""
-    for name in ("backup-config.yaml", "backup-data.yaml"):
+    for name in ("backup-appliance.yaml", "backup-config.yaml", "backup-data.yaml"):
         kubectl("apply", f"--namespace={namespace}", f"--filename={SAMPLES / name}")
     return namespace
 
@@ -101,7 +101,7 @@ def written(kubectl: Kubectl, name: str, status: object, *scope: str) -> dict[st
 
 
 def test_the_status_of_a_backup_comes_back_whole(kubectl: Kubectl, backups: str) -> None:
-    body = written(kubectl, "backup/tonight", STATUS, f"--namespace={backups}")
+    body = written(kubectl, "backup/before-upgrade", STATUS, f"--namespace={backups}")
 
     assert body["status"] == STATUS
     assert STATUS.keys() == {str(field.alias) for field in BackupStatus.model_fields.values()}
@@ -122,7 +122,7 @@ def test_the_status_of_an_engine_comes_back_whole(kubectl: Kubectl, engine: str)
 
 def test_spec_and_status_are_written_apart(kubectl: Kubectl, backups: str) -> None:
     both = json.dumps({"spec": {"description": "new"}, "status": {"phase": "Failed"}})
-    patch = ("patch", "backup/tonight", f"--namespace={backups}", "--type=merge", "-p", both)
+    patch = ("patch", "backup/before-upgrade", f"--namespace={backups}", "--type=merge", "-p", both)
 
     by_user = json.loads(kubectl(*patch, "--output=json").stdout)
     assert by_user["spec"]["description"] == "new"
@@ -139,7 +139,7 @@ def test_spec_and_status_are_written_apart(kubectl: Kubectl, backups: str) -> No
 def test_a_status_that_breaks_a_rule_is_refused(kubectl: Kubectl, backups: str) -> None:
     patch = json.dumps({"status": {"phase": "Done"}})
     answer = kubectl(
-        *("patch", "backup/tonight", f"--namespace={backups}", "--subresource=status"),
+        *("patch", "backup/before-upgrade", f"--namespace={backups}", "--subresource=status"),
         *("--type=merge", "-p", patch),
         check=False,
     )
@@ -151,12 +151,12 @@ def test_the_table_shows_what_matters_and_the_wide_one_the_rest(
     kubectl: Kubectl, backups: str
 ) -> None:
     scope = f"--namespace={backups}"
-    written(kubectl, "backup/tonight", STATUS, scope)
+    written(kubectl, "backup/before-upgrade", STATUS, scope)
 
-    narrow = kubectl("get", "bk", "tonight", scope).stdout.splitlines()
+    narrow = kubectl("get", "bk", "before-upgrade", scope).stdout.splitlines()
     assert narrow[0].split() == ["NAME", "TYPE", "PHASE", "SIZE", "VALID", "AGE"]
-    assert narrow[1].split()[:-1] == ["tonight", "CONFIG", "Succeeded", "734", "MiB", "true"]
-    wide = kubectl("get", "bk", "tonight", scope, "--output=wide").stdout.splitlines()
+    assert narrow[1].split()[:-1] == ["before-upgrade", "CONFIG", "Succeeded", "734", "MiB", "True"]
+    wide = kubectl("get", "bk", "before-upgrade", scope, "--output=wide").stdout.splitlines()
     assert wide[0].split() == [
         *("NAME", "TYPE", "PHASE", "SIZE", "VALID", "ENGINE", "RECORD", "HOST", "STARTED"),
         *("COMPLETED", "DURATION", "MESSAGE", "AGE"),
@@ -204,15 +204,15 @@ def test_kubectl_explains_every_field_of_the_spec(kubectl: Kubectl) -> None:
 def test_the_plural_means_backups_alone(kubectl: Kubectl, backups: str, engine: str) -> None:
     scope = f"--namespace={backups}"
 
-    assert kubectl("get", "backups", "tonight", scope, "--output=name").stdout.strip() == (
-        "backup.backup-operator.io/tonight"
+    assert kubectl("get", "backups", "before-upgrade", scope, "--output=name").stdout.strip() == (
+        "backup.backup-operator.io/before-upgrade"
     )
     deleted = kubectl("delete", "backups", "--all", scope, "--dry-run=server").stdout
     assert "pre-upgrade" in deleted
     assert "backupengine" not in deleted, "a category of the same name took the engines along"
     everything = kubectl("get", "backup-operator", scope, "--output=name").stdout
     assert engine in everything
-    assert "backup.backup-operator.io/tonight" in everything
+    assert "backup.backup-operator.io/before-upgrade" in everything
 
 
 def test_backups_are_selected_by_type_engine_and_phase(kubectl: Kubectl, backups: str) -> None:
@@ -230,12 +230,12 @@ def test_backups_are_selected_by_type_engine_and_phase(kubectl: Kubectl, backups
 
 
 def test_a_pipeline_can_wait_for_a_condition(kubectl: Kubectl, backups: str) -> None:
-    written(kubectl, "backup/tonight", STATUS, f"--namespace={backups}")
+    written(kubectl, "backup/before-upgrade", STATUS, f"--namespace={backups}")
 
     waited = kubectl(
         "wait",
         "--for=condition=Finished",
-        "backup/tonight",
+        "backup/before-upgrade",
         f"--namespace={backups}",
         "--timeout=5s",
     )
