@@ -33,9 +33,7 @@ def needs_new_access(trouble: BackupApiError) -> bool:
     )
 
 
-def explain_trouble(
-    trouble: BackupApiError, url: str
-) -> Trouble:
+def explain_trouble(trouble: BackupApiError, url: str) -> Trouble:
     """Say why an engine cannot be used, and what to do about it."""
     said = cut(trouble.message, LONGEST_CAUSE)
     match trouble:
