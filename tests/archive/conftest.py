@@ -15,8 +15,9 @@ from backup_engine.archive.manifest import (
 )
 from backup_engine.archive.names import build_archive_name
 from backup_engine.archive.part import KindName, PartBuilder
+from backup_engine.archive.protection import UNPROTECTED, Protection
 from backup_engine.archive.store import ArchiveStore
-from backup_engine.archive.writing import ArchiveWriter, build_header
+from backup_engine.archive.writing import ArchiveWriter, build_origin
 
 NOON_MS = 1_795_435_200_000
 CONTENT: dict[KindName, list[tuple[str | None, str]]] = {
@@ -25,7 +26,7 @@ CONTENT: dict[KindName, list[tuple[str | None, str]]] = {
     KindName("zoo.io/v1", "Widget", "widgets"): [("blue", "größe"), ("red", "wheel")],
 }
 
-WriteArchive = Callable[[ArchiveStore], Awaitable[str]]
+WriteArchive = Callable[..., Awaitable[str]]
 
 
 def a_line(kind: KindName, namespace: str | None, name: str) -> bytes:
@@ -46,11 +47,14 @@ def store(archives: Path) -> ArchiveStore:
 
 @pytest.fixture
 def write_archive() -> WriteArchive:
-    """Write a small archive of nine objects of three kinds; its name is the result."""
+    """Write a small archive of nine objects of three kinds; its name is the result.
 
-    async def write(store: ArchiveStore) -> str:
+    Its arguments are the store and, if wanted, the protection.
+    """
+
+    async def write(store: ArchiveStore, protection: Protection = UNPROTECTED) -> str:
         name = build_archive_name("small", "console", 1, NOON_MS)
-        header = build_header(
+        origin = build_origin(
             BackupFacts(
                 id=1,
                 name="small",
@@ -63,11 +67,11 @@ def write_archive() -> WriteArchive:
             ClusterIdentity(uid="cluster-uid", kubernetes_version="v1.36.3"),
         )
         async with store.writer(name) as place:
-            archive = ArchiveWriter(place, header)
+            archive = ArchiveWriter(place, origin, protection)
             await archive.begin()
             lists = []
             for kind, objects in CONTENT.items():
-                builder = PartBuilder(kind)
+                builder = PartBuilder(kind, protection.recipients)
                 for namespace, one in objects:
                     builder.add(a_line(kind, namespace, one), namespace, one, f"uid-{one}", "7")
                 part = builder.finish()

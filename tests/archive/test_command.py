@@ -1,5 +1,3 @@
-import argparse
-import asyncio
 import json
 import subprocess
 import sys
@@ -8,14 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from backup_engine.archive.command import add_archive_parser, run_archive
-
-
-def run(*arguments: str) -> int:
-    parser = argparse.ArgumentParser()
-    add_archive_parser(parser.add_subparsers())
-    with asyncio.Runner() as runner:
-        return runner.run(run_archive(parser.parse_args(["archive", *arguments])))
+from fixtures.archive_command import run
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ MEMBERS = [
     "header.json",
     *(f"{kind}/00000{n}.ndjson.zst" for n in (1, 2, 3) for kind in ("parts", "index")),
     "manifest.json",
+    "members.json",
     "seal.json",
 ]
 
@@ -65,13 +66,13 @@ def test_every_offset_points_at_its_member(archive: Path) -> None:
     manifest = json.loads(content[slice_of(places["manifest.json"])])
     seal = json.loads(content[slice_of(places["seal.json"])])
 
-    told = [manifest["header"], seal["manifest"]]
+    told = [manifest["header"], seal["manifest"], seal["members"]]
     for part in manifest["parts"]:
         told += [part, part["index"]]
     assert {one["path"]: (one["offset"], one["sizeBytes"]) for one in told} == {
         name: place for name, place in places.items() if name != "seal.json"
     }
-    assert places["seal.json"] == (len(content) - 1024 - 512, 512)
+    assert places["seal.json"] == (len(content) - 2048, 1024)
 
 
 def slice_of(place: tuple[int, int]) -> slice:

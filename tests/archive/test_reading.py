@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from backup_engine.archive.envelope import Header
 from backup_engine.archive.errors import ArchiveDamagedError, ArchiveFormatError
 from backup_engine.archive.manifest import (
-    Header,
     PackedMember,
     encode_document,
     ensure_readable,
@@ -18,7 +18,7 @@ HEADER = b"""{"format": {"name": "backup-operator.config-archive", "major": 1, "
  "backup": {"id": 1, "name": "n", "type": "CONFIG", "timeInitiatedMs": 0, "initiatedBy": null,
   "host": {"id": 1, "name": "console", "rack": "new in 1.7"}},
  "product": {"name": "backup-operator", "version": "9"},
- "cluster": {"uid": null, "kubernetesVersion": "v1"}, "mood": "new in 1.7"}"""
+ "cluster": {"uid": null, "kubernetesVersion": "v1"}, "encryption": "none", "mood": "new in 1.7"}"""
 
 
 def a_member(codec: str = "zstd", encryption: str = "none", raw_bytes: int = 10) -> PackedMember:
@@ -46,7 +46,7 @@ def test_a_newer_major_version_is_refused() -> None:
     ("member", "reason"),
     [
         (a_member(codec="brotli"), "CodecUnknown"),
-        (a_member(encryption="age"), "EncryptionUnknown"),
+        (a_member(encryption="rot13"), "EncryptionUnknown"),
     ],
 )
 def test_an_unknown_codec_or_encryption_is_refused(member: PackedMember, reason: str) -> None:

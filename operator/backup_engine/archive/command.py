@@ -1,4 +1,4 @@
-"""``backup_engine archive list|show|verify|extract``: look into archives without an engine.
+"""``backup_engine archive …``: look into archives, and copy them for new keys, without an engine.
 
 Results go to stdout, talk to stderr. An archive is named by URL or path; ``list`` takes the store.
 """
@@ -7,18 +7,47 @@ import argparse
 import asyncio
 import os
 import sys
-from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 import msgspec
 import yaml
 
-from backup_engine.archive.errors import ArchiveDamagedError, ArchiveError, ArchiveFormatError
-from backup_engine.archive.manifest import IndexEntry, Manifest, encode_document
-from backup_engine.archive.reading import ArchiveReader
+from backup_engine.archive.command_options import (
+    add_identity_option,
+    add_trust_options,
+    build_store_url,
+    open_place,
+    print_text,
+    read_identities,
+    read_trust,
+    split_archive_url,
+)
+from backup_engine.archive.encryption import Identities
+from backup_engine.archive.envelope import HEADER_PATH, Header
+from backup_engine.archive.errors import (
+    ArchiveDamagedError,
+    ArchiveError,
+    ArchiveFormatError,
+    ArchiveLockedError,
+)
+from backup_engine.archive.key_commands import (
+    add_keygen_options,
+    add_rewrap_options,
+    generate_key,
+    rewrap_archive,
+)
+from backup_engine.archive.manifest import IndexEntry, Manifest, encode_document, parse_document
+from backup_engine.archive.reading import ArchiveReader, SealedArchive
 from backup_engine.archive.store import ArchiveStore
 from backup_engine.archive.verifying import verify_archive
+
+__all__ = [
+    "add_archive_parser",
+    "build_store_url",
+    "build_summary",
+    "run_archive",
+    "split_archive_url",
+]
 
 DONE: Final = 0
 TROUBLE: Final = 3
@@ -29,11 +58,12 @@ Subparsers = argparse._SubParsersAction  # noqa: SLF001 - argparse has no public
 
 
 def add_archive_parser(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
-    """Add ``archive`` and its four subcommands to the engine's command line."""
+    """Add ``archive`` and its subcommands to the engine's command line."""
     parser = subparsers.add_parser("archive", help="look into archives without an engine")
     actions = parser.add_subparsers(dest="action", required=True)
     store = actions.add_parser("list", help="list the archives of a store")
     store.add_argument("url", help="archive URL or directory, e.g. file:///var/lib/engine/archives")
+    add_identity_option(store)
     show = actions.add_parser("show", help="print what an archive holds")
     show.add_argument("--json", action="store_true", help="print the whole manifest")
     verify = actions.add_parser("verify", help="check every byte of an archive")
@@ -49,6 +79,12 @@ def add_archive_parser(subparsers: "Subparsers[argparse.ArgumentParser]") -> Non
     )
     for action in (show, verify, extract):
         action.add_argument("url", help="URL or path of one archive")
+        add_identity_option(action)
+        add_trust_options(action)
+    add_keygen_options(actions.add_parser("keygen", help="make a key pair for encryption"))
+    add_rewrap_options(
+        actions.add_parser("rewrap", help="copy an archive for other keys, and sign it anew")
+    )
 
 
 async def run_archive(arguments: argparse.Namespace) -> int:
@@ -56,7 +92,14 @@ async def run_archive(arguments: argparse.Namespace) -> int:
 
     ``verify`` gives 3 for an archive that is not valid; ``extract`` if nothing matched.
     """
-    actions = {"list": _list, "show": _show, "verify": _verify, "extract": _extract}
+    actions = {
+        "list": _list,
+        "show": _show,
+        "verify": _verify,
+        "extract": _extract,
+        "keygen": _keygen,
+        "rewrap": _rewrap,
+    }
     try:
         return await actions[arguments.action](arguments)
     except BrokenPipeError:  # who reads the output has seen enough, as `head` does
@@ -67,17 +110,6 @@ async def run_archive(arguments: argparse.Namespace) -> int:
     except ValueError as trouble:  # a name that no archive can have
         sys.stderr.write(f"{PROGRAM}: {arguments.url}: {trouble}\n")
     return TROUBLE
-
-
-def build_store_url(place: str) -> str:
-    """Return ``place`` as a URL: one that is given, or a path made absolute."""
-    return place if urlsplit(place).scheme else Path(place).absolute().as_uri()
-
-
-def split_archive_url(place: str) -> tuple[str, str]:
-    """Split URL or path of one archive into the store's URL and the archive's name."""
-    store, _, name = build_store_url(place).rpartition("/")
-    return store, name
 
 
 def build_summary(manifest: Manifest, size_bytes: int) -> str:
@@ -106,6 +138,19 @@ def build_summary(manifest: Manifest, size_bytes: int) -> str:
     return "\n".join(lines) + "\n"
 
 
+def build_clear_summary(header: Header, size_bytes: int) -> str:
+    """Describe an encrypted archive for people who hold no key of it."""
+    backup = header.backup
+    return (
+        f"backup      id {backup.id} of host id {backup.host.id}\n"
+        f"initiated   {backup.time_initiated_ms}\n"
+        f"product     {header.product.name} {header.product.version}\n"
+        f"cluster     {header.cluster.uid or 'unknown'}\n"
+        f"size        {size_bytes} bytes as stored\n"
+        f"encrypted   with {header.encryption}; --identity FILE shows more\n"
+    )
+
+
 class _Filter:
     """Chooses index entries; None matches all."""
 
@@ -124,37 +169,63 @@ class _Filter:
 
 async def _list(arguments: argparse.Namespace) -> int:
     store = ArchiveStore.open(build_store_url(arguments.url))
+    identities = await read_identities(arguments)
     for name in await store.list_names():
-        try:
-            archive = await ArchiveReader.open(store.reader(name))
-        except (ArchiveDamagedError, ArchiveFormatError) as trouble:
-            described = trouble.reason
-        else:
-            totals = archive.manifest.totals
-            described = f"{totals.objects} objects, {totals.kinds} kinds"
+        described = await _describe(store, name, identities)
         size = await store.find_size(name)
-        await _print(f"{name}\t{size} bytes\t{described}\n")
+        await print_text(f"{name}\t{size} bytes\t{described}\n")
     return DONE
 
 
+async def _describe(store: ArchiveStore, name: str, identities: Identities) -> str:
+    try:
+        archive = await ArchiveReader.open(store.reader(name), identities=identities)
+    except ArchiveLockedError:
+        return "encrypted"
+    except (ArchiveDamagedError, ArchiveFormatError) as trouble:
+        return trouble.reason
+    totals = archive.manifest.totals
+    return f"{totals.objects} objects, {totals.kinds} kinds"
+
+
 async def _show(arguments: argparse.Namespace) -> int:
-    archive = await _open(arguments.url)
+    store, name = open_place(arguments.url)
+    sealed = await SealedArchive.open(store.reader(name))
+    if sealed.is_encrypted and not arguments.identity and not arguments.json:
+        table = await sealed.read_table(await read_trust(arguments))
+        header = parse_document(await sealed.read_member(table.members[0]), Header, HEADER_PATH)
+        await print_text(build_clear_summary(header, sealed.size_bytes))
+        return DONE
+    archive = await _open(arguments)
     if arguments.json:
-        await _print(encode_document(archive.manifest).decode())
+        await print_text(encode_document(archive.manifest).decode())
     else:
-        await _print(build_summary(archive.manifest, archive.size_bytes))
+        await print_text(build_summary(archive.manifest, archive.size_bytes))
     return DONE
 
 
 async def _verify(arguments: argparse.Namespace) -> int:
-    url, name = split_archive_url(arguments.url)
-    verdict = await verify_archive(ArchiveStore.open(url), name)
-    await _print(f"{verdict.reason}: {verdict.message}\n")
+    verdict = await verify_archive(
+        *open_place(arguments.url),
+        trust=await read_trust(arguments),
+        identities=await read_identities(arguments),
+    )
+    await print_text(f"{verdict.reason}: {verdict.message}\n")
     return DONE if verdict.is_valid else TROUBLE
 
 
+async def _keygen(arguments: argparse.Namespace) -> int:
+    await generate_key(arguments)
+    return DONE
+
+
+async def _rewrap(arguments: argparse.Namespace) -> int:
+    await rewrap_archive(arguments)
+    return DONE
+
+
 async def _extract(arguments: argparse.Namespace) -> int:
-    archive = await _open(arguments.url)
+    archive = await _open(arguments)
     wanted = _Filter(arguments.kind, arguments.namespace, arguments.name)
     to_text = _to_yaml if arguments.output == "yaml" else _to_ndjson
     found = 0
@@ -163,18 +234,22 @@ async def _extract(arguments: argparse.Namespace) -> int:
         found += 1
         batch.append(line)
         if len(batch) == BATCH_OBJECTS:
-            await _print(await asyncio.to_thread(to_text, batch))
+            await print_text(await asyncio.to_thread(to_text, batch))
             batch = []
-    await _print(await asyncio.to_thread(to_text, batch))
+    await print_text(await asyncio.to_thread(to_text, batch))
     if not found:
         sys.stderr.write(f"{PROGRAM}: {arguments.url}: no object matches\n")
         return TROUBLE
     return DONE
 
 
-async def _open(place: str) -> ArchiveReader:
-    url, name = split_archive_url(place)
-    return await ArchiveReader.open(ArchiveStore.open(url).reader(name))
+async def _open(arguments: argparse.Namespace) -> ArchiveReader:
+    store, name = open_place(arguments.url)
+    return await ArchiveReader.open(
+        store.reader(name),
+        trust=await read_trust(arguments),
+        identities=await read_identities(arguments),
+    )
 
 
 def _to_ndjson(lines: list[bytes]) -> str:
@@ -187,13 +262,3 @@ def _to_yaml(lines: list[bytes]) -> str:
         "---\n" + yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
         for document in documents
     )
-
-
-async def _print(text: str) -> None:
-    """Write to stdout in a thread: a slow pipe must not stop the loop."""
-    await asyncio.to_thread(_write, text)
-
-
-def _write(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()

@@ -5,7 +5,11 @@ ArchiveError
 │   ├── ArchiveExistsError  the name is taken
 │   └── ArchiveMissingError no archive of that name
 ├── ArchiveFormatError      the archive is whole perhaps, but not one that this version can read
-└── ArchiveDamagedError     bytes are missing, changed or contradict one another
+├── ArchiveDamagedError     bytes are missing, changed or contradict one another
+├── ArchiveLockedError      the archive is encrypted, and no key that is held opens it
+├── ArchiveUntrustedError   the signature is missing or not one that is trusted
+├── KeyFileError            a file with keys for encryption, or a key in it, cannot be used
+└── SigningError            the keys that sign archives, or the truststore, cannot be used
 """
 
 
@@ -50,3 +54,22 @@ class ArchiveFormatError(ArchiveError):
 
 class ArchiveDamagedError(ArchiveError):
     """The archive contradicts its own manifest, or is cut short."""
+
+
+class ArchiveLockedError(ArchiveError):
+    """The archive is encrypted, and no key is held (IdentityMissing) or none fits."""
+
+
+class ArchiveUntrustedError(ArchiveError):
+    """The archive is not signed although it must be, or the signature does not count."""
+
+
+class KeyFileError(ArchiveError):
+    """A key for encryption cannot be used; the text never shows a private one."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("KeyUnusable", message)
+
+
+class SigningError(ArchiveError):
+    """The signing directory cannot be used; the text never shows a private key."""

@@ -1,4 +1,4 @@
-"""The clear-text JSON members of an archive as typed models: header, manifest, seal, index lines.
+"""The manifest of an archive and the lines of its indexes as typed models.
 
 docs/archive-format.md specifies each member. Names are camelCase like Kubernetes' own; keys are
 sorted, so that the same content gives the same bytes. Reading tolerates what it does not know: a
@@ -18,13 +18,10 @@ PRODUCT_NAME: Final = "backup-operator"
 
 CODEC_ZSTD: Final = "zstd"
 ENCRYPTION_NONE: Final = "none"
+ENCRYPTION_AGE: Final = "age"
 
-HEADER_PATH: Final = "header.json"
 MANIFEST_PATH: Final = "manifest.json"
-SEAL_PATH: Final = "seal.json"
 Count = Annotated[int, msgspec.Meta(ge=0)]
-
-SEAL_BYTES: Final = 512  # exactly one block, so that a reader finds it at a fixed place
 
 
 class Model(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
@@ -78,8 +75,8 @@ class ClusterIdentity(Model, frozen=True, kw_only=True):
     kubernetes_version: str
 
 
-class Header(Model, frozen=True, kw_only=True):
-    """First member: what a reader wants to know before it has the end of the file."""
+class Origin(Model, frozen=True, kw_only=True):
+    """Where an archive is from; the header tells it, too, unless the archive is encrypted."""
 
     format: Format
     backup: BackupFacts
@@ -171,18 +168,6 @@ class Manifest(Model, frozen=True, kw_only=True):
     totals: Totals
 
 
-class Seal(Model, frozen=True, kw_only=True):
-    """Last member, padded to one block: where the manifest lies and what it hashes to.
-
-    ``signature`` is the place of ``manifest.json.sig``; None: the archive is not signed. This
-    version makes none and does not judge any.
-    """
-
-    format: Format
-    manifest: StoredMember
-    signature: StoredMember | None
-
-
 class IndexEntry(Model, frozen=True, kw_only=True, gc=False):
     """One object of a part; offset and length in the unpacked part, length without line feed."""
 
@@ -204,18 +189,18 @@ class _Versioned(msgspec.Struct):
     format: Format
 
 
-_ENCODER = msgspec.json.Encoder(order="sorted")
+ENCODER: Final = msgspec.json.Encoder(order="sorted")
 ModelT = TypeVar("ModelT", bound=Model)
 DocumentT = TypeVar("DocumentT", bound=msgspec.Struct)
 
 
 def encode_document(model: Model) -> bytes:
-    """Encode a clear member: sorted keys, indented for people, one line feed at the end."""
-    return msgspec.json.format(_ENCODER.encode(model), indent=1) + b"\n"
+    """Encode a JSON member: sorted keys, indented for people, one line feed at the end."""
+    return msgspec.json.format(ENCODER.encode(model), indent=1) + b"\n"
 
 
 def parse_document(content: bytes, model: type[ModelT], path: str) -> ModelT:
-    """Read a clear member.
+    """Read a JSON member.
 
     Raises ArchiveFormatError for another format or newer major version, ArchiveDamagedError where
     it is no JSON (reason ManifestUnreadable) or lacks members (ManifestIncomplete), spec §3.0.
@@ -241,12 +226,6 @@ def _decode(content: bytes, model: type[DocumentT], path: str) -> DocumentT:
         ) from garbage
 
 
-def build_seal(manifest: StoredMember) -> bytes:
-    """Build the content of the seal: one JSON line, filled up with spaces to exactly one block."""
-    line = _ENCODER.encode(Seal(format=THIS_FORMAT, manifest=manifest, signature=None))
-    return line.ljust(SEAL_BYTES - 1) + b"\n"
-
-
 def ensure_readable(member: PackedMember) -> None:
     """Raise ArchiveFormatError unless this version can unpack ``member``."""
     if member.codec != CODEC_ZSTD:
@@ -255,9 +234,14 @@ def ensure_readable(member: PackedMember) -> None:
             f"{member.path} is packed with codec {member.codec!r}; this program reads"
             f" {CODEC_ZSTD!r} only, use a newer version",
         )
-    if member.encryption != ENCRYPTION_NONE:
+    ensure_known_encryption(member.encryption, member.path)
+
+
+def ensure_known_encryption(encryption: str, path: str) -> None:
+    """Raise ArchiveFormatError unless this version knows how ``path`` is encrypted."""
+    if encryption not in {ENCRYPTION_NONE, ENCRYPTION_AGE}:
         raise ArchiveFormatError(
             "EncryptionUnknown",
-            f"{member.path} is encrypted with {member.encryption!r}; this program reads"
-            " unencrypted archives only, decrypt it first",
+            f"{path} is encrypted with {encryption!r}; this program reads {ENCRYPTION_AGE!r} only,"
+            " use a newer version",
         )

@@ -1,4 +1,4 @@
-"""One part in memory: objects of one kind become a compressed member and its index. CPU only."""
+"""One part in memory: objects of one kind become a packed member and its index. CPU only."""
 
 import hashlib
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from backup_engine.archive.encryption import NO_RECIPIENTS, Recipients
 from backup_engine.archive.manifest import IndexEntry
 from backup_engine.archive.zstandard import ZstdCompressor
 
@@ -31,6 +32,7 @@ class Packed:
     stored: bytes
     sha256: str
     raw_bytes: int
+    encryption: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,12 @@ class Part:
     objects: int
     content: Packed
     index: Packed
+
+
+def pack(frame: bytes, raw_bytes: int, recipients: Recipients) -> Packed:
+    """Encrypt a compressed member and take its digest."""
+    stored = recipients.encrypt(frame)
+    return Packed(stored, hashlib.sha256(stored).hexdigest(), raw_bytes, recipients.encryption)
 
 
 class _PackedStream:
@@ -67,12 +75,13 @@ class _PackedStream:
         if self._block_bytes >= BLOCK_RAW_BYTES:
             self._compress_block()
 
-    def finish(self) -> Packed:
-        """Close the stream."""
+    def finish(self, recipients: Recipients) -> Packed:
+        """Close the stream and encrypt it."""
         self._compress_block()
         self._stored.append(self._compressor.flush())
-        stored = b"".join(self._stored)
-        return Packed(stored, hashlib.sha256(stored).hexdigest(), self.raw_bytes)
+        frame = b"".join(self._stored)
+        self._stored.clear()  # the ciphertext needs the room
+        return pack(frame, self.raw_bytes, recipients)
 
     def _compress_block(self) -> None:
         if not self._block:
@@ -88,8 +97,9 @@ class _PackedStream:
 class PartBuilder:
     """Turns the objects of one kind into parts of bounded size."""
 
-    def __init__(self, kind: KindName) -> None:
+    def __init__(self, kind: KindName, recipients: Recipients = NO_RECIPIENTS) -> None:
         self._kind = kind
+        self._recipients = recipients
         self._encode = msgspec.json.Encoder().encode  # IndexEntry declares its members sorted
         self._objects = 0
         self._content = _PackedStream()
@@ -130,7 +140,8 @@ class PartBuilder:
         """Close the part under way and return it; None if it holds nothing."""
         if not self._objects:
             return None
-        part = Part(self._kind, self._objects, self._content.finish(), self._index.finish())
+        content = self._content.finish(self._recipients)
+        part = Part(self._kind, self._objects, content, self._index.finish(self._recipients))
         self._objects = 0
         self._content = _PackedStream()
         self._index = _PackedStream()

@@ -7,22 +7,34 @@ from typing import Final, Self
 
 import msgspec
 
-from backup_engine.archive.errors import ArchiveDamagedError, ArchiveFormatError
-from backup_engine.archive.manifest import (
-    MANIFEST_PATH,
+from backup_engine.archive.encryption import NO_IDENTITIES, Identities
+from backup_engine.archive.envelope import (
     SEAL_BYTES,
     SEAL_PATH,
+    TABLE_PATH,
+    MemberTable,
+    Seal,
+)
+from backup_engine.archive.errors import (
+    ArchiveDamagedError,
+    ArchiveFormatError,
+    ArchiveUntrustedError,
+)
+from backup_engine.archive.manifest import (
+    ENCRYPTION_AGE,
+    MANIFEST_PATH,
     IndexEntry,
     Manifest,
     PackedMember,
     PartEntry,
-    Seal,
     StoredMember,
+    ensure_known_encryption,
     ensure_readable,
     parse_document,
 )
 from backup_engine.archive.store import StoreReader
 from backup_engine.archive.tarform import BLOCK_BYTES, END_OF_TAR
+from backup_engine.archive.trust import Trust, ensure_signature
 from backup_engine.archive.zstandard import ZstdDecompressor, ZstdError
 
 TAIL_BYTES: Final = BLOCK_BYTES + SEAL_BYTES + len(END_OF_TAR)
@@ -32,29 +44,92 @@ _INDEX_DECODER = msgspec.json.Decoder(IndexEntry)
 Wanted = Callable[[IndexEntry], bool]
 
 
-class ArchiveReader:
-    """One sealed archive; ``manifest`` has been checked against the seal."""
+class SealedArchive:
+    """What can be read of an archive without a key: its seal, and any stored bytes."""
 
-    def __init__(
-        self, source: StoreReader, size_bytes: int, manifest: Manifest, seal: Seal
-    ) -> None:
-        self._source = source
+    def __init__(self, source: StoreReader, size_bytes: int, seal: Seal, seal_block: bytes) -> None:
+        self.source = source
         self.size_bytes = size_bytes
-        self.manifest = manifest
         self.seal = seal
+        self.seal_block = seal_block
 
     @classmethod
     async def open(cls, source: StoreReader) -> Self:
-        """Read seal and manifest.
-
-        Raises ArchiveMissingError, ArchiveDamagedError for an archive that is cut short or whose
-        manifest does not match its seal, ArchiveFormatError for one of a newer form.
-        """
+        """Read the seal; raises ArchiveMissingError, ArchiveDamagedError, ArchiveFormatError."""
         size = await source.get_size()
         tail = await source.read(size - TAIL_BYTES, TAIL_BYTES) if size >= TAIL_BYTES else b""
         seal = parse_seal(tail, source.location)
-        content = await read_checked(source, size, seal.manifest)
-        return cls(source, size, parse_document(content, Manifest, MANIFEST_PATH), seal)
+        ensure_known_encryption(seal.encryption, seal.manifest.path)
+        return cls(source, size, seal, tail[BLOCK_BYTES : BLOCK_BYTES + SEAL_BYTES])
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether parts, indexes and manifest need a key."""
+        return self.seal.encryption == ENCRYPTION_AGE
+
+    async def read_member(self, member: StoredMember) -> bytes:
+        """Return the stored bytes of a member; raises ArchiveDamagedError if they changed."""
+        return await read_checked(self.source, self.size_bytes, member)
+
+    async def read_table(self, trust: Trust | None) -> MemberTable:
+        """Return the table of members, its signature checked if there is ``trust``.
+
+        Raises ArchiveUntrustedError; SignatureMissing if one is required.
+        """
+        content = await self.read_member(self.seal.members)
+        table = parse_document(content, MemberTable, TABLE_PATH)
+        place = self.seal.signature
+        if trust is not None and place is None and trust.is_signature_required:
+            raise ArchiveUntrustedError(
+                "SignatureMissing",
+                f"{self.source.location} is not signed, and only signed archives are accepted",
+            )
+        if trust is not None and place is not None:
+            stored = await self.read_member(place)
+            await asyncio.to_thread(ensure_signature, content, stored, table.valid_at_ms, trust)
+        if not table.members or table.members[-1] != self.seal.manifest:
+            raise ArchiveDamagedError(
+                "LayoutBroken", f"{TABLE_PATH} and {SEAL_PATH} name different manifests"
+            )
+        return table
+
+    async def read_manifest(self, identities: Identities) -> Manifest:
+        """Return the manifest, decrypted if need be; raises ArchiveLockedError without a key."""
+        content = await self.read_member(self.seal.manifest)
+        path = self.seal.manifest.path
+        if self.is_encrypted:
+            content = await asyncio.to_thread(identities.decrypt, path, content)
+        return parse_document(content, Manifest, MANIFEST_PATH)
+
+
+class ArchiveReader:
+    """One sealed archive; ``manifest`` has been checked against the seal."""
+
+    def __init__(self, sealed: SealedArchive, manifest: Manifest, identities: Identities) -> None:
+        self._sealed = sealed
+        self._identities = identities
+        self.size_bytes = sealed.size_bytes
+        self.manifest = manifest
+        self.seal = sealed.seal
+
+    @classmethod
+    async def open(
+        cls,
+        source: StoreReader,
+        *,
+        trust: Trust | None = None,
+        identities: Identities = NO_IDENTITIES,
+    ) -> Self:
+        """Read seal and manifest; with ``trust`` check the signature of all that follows.
+
+        Raises ArchiveMissingError, ArchiveDamagedError for an archive that is cut short or whose
+        manifest does not match its seal, ArchiveFormatError for one of a newer form,
+        ArchiveLockedError if no identity opens it, ArchiveUntrustedError for its signature.
+        """
+        sealed = await SealedArchive.open(source)
+        if trust is not None:
+            await sealed.read_table(trust)
+        return cls(sealed, await sealed.read_manifest(identities), identities)
 
     async def read_index(self, part: PartEntry) -> list[IndexEntry]:
         """Return the index of one part, in the part's order."""
@@ -78,10 +153,14 @@ class ArchiveReader:
             for entry in entries:
                 yield entry, content[entry.offset : entry.offset + entry.length]
 
-    async def _unpack(self, member: PackedMember) -> bytes:
+    async def read_frame(self, member: PackedMember) -> bytes:
+        """Return a part or index decrypted, but still compressed."""
         ensure_readable(member)
-        stored = await read_checked(self._source, self.size_bytes, member)
-        return await asyncio.to_thread(unpack, member, stored)
+        stored = await self._sealed.read_member(member)
+        return await asyncio.to_thread(open_frame, member, stored, self._identities)
+
+    async def _unpack(self, member: PackedMember) -> bytes:
+        return await asyncio.to_thread(unpack, member, await self.read_frame(member))
 
 
 def parse_seal(tail: bytes, location: str) -> Seal:
@@ -108,8 +187,15 @@ def parse_index(part: PartEntry, content: bytes) -> list[IndexEntry]:
 async def read_checked(source: StoreReader, size_bytes: int, member: StoredMember) -> bytes:
     """Read the stored bytes of a member out of an archive of ``size_bytes``.
 
-    Raises ArchiveDamagedError (LayoutBroken, ChecksumMismatch).
+    Raises ArchiveDamagedError (LayoutBroken, ChecksumMismatch), ArchiveFormatError for a member
+    that would not fit into memory.
     """
+    if member.size_bytes > LARGEST_UNPACKED_BYTES:
+        raise ArchiveFormatError(
+            "PartTooLarge",
+            f"{member.path} has {member.size_bytes} bytes; at most {LARGEST_UNPACKED_BYTES} are"
+            " allowed",
+        )
     if member.offset + member.size_bytes > size_bytes:
         raise ArchiveDamagedError(
             "LayoutBroken",
@@ -132,8 +218,15 @@ def ensure_digest(member: StoredMember, stored: bytes) -> None:
         )
 
 
-def unpack(member: PackedMember, stored: bytes) -> bytes:
-    """Unpack a member; raises ArchiveDamagedError if it is not what the manifest promises."""
+def open_frame(member: PackedMember, stored: bytes, identities: Identities) -> bytes:
+    """Decrypt the stored bytes of a part or index, if they are encrypted."""
+    if member.encryption == ENCRYPTION_AGE:
+        return identities.decrypt(member.path, stored)
+    return stored
+
+
+def unpack(member: PackedMember, frame: bytes) -> bytes:
+    """Decompress a member; raises ArchiveDamagedError if it is not what the manifest promises."""
     if member.raw_bytes > LARGEST_UNPACKED_BYTES:
         raise ArchiveFormatError(
             "PartTooLarge",
@@ -142,7 +235,7 @@ def unpack(member: PackedMember, stored: bytes) -> bytes:
         )
     unpacker = ZstdDecompressor()
     try:
-        content = unpacker.decompress(stored, max_length=member.raw_bytes + 1)
+        content = unpacker.decompress(frame, max_length=member.raw_bytes + 1)
     except ZstdError as trouble:
         raise ArchiveDamagedError("PartUnreadable", f"{member.path}: {trouble}") from trouble
     if len(content) != member.raw_bytes or not unpacker.eof or unpacker.unused_data:

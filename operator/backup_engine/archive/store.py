@@ -1,16 +1,11 @@
 """Where archives lie: a directory or a bucket, by URL. Written once, never replaced.
 
 Reading, deleting and listing are obstore's for every scheme. Writing differs: a directory gets a
-staged file (private mode, fsync, create-only link), a bucket a multipart upload, which is invisible
-until it is completed. obstore has a create-only put for what fits into memory, but no create-only
-completion of a multipart upload: there the name is checked before the first and the last byte, and
-two writers of the same name within that moment are told apart by nobody. Names hold the backup's
-name and its start in ms, so only one run repeated on two replicas could get there.
+staged file (private mode, fsync, create-only link), a bucket a create-only put or an upload.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Protocol, Self, TypeVar
@@ -18,8 +13,15 @@ from urllib.parse import unquote, urlsplit
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
-from obstore.store import LocalStore, ObjectStore, from_url
+from obstore.store import LocalStore, ObjectStore
 
+from backup_engine.archive.bucket import (
+    BucketAccess,
+    explain_bucket_error,
+    is_bucket_missing,
+    open_bucket,
+)
+from backup_engine.archive.bucket_writing import UPLOAD_BYTES, BucketWriter
 from backup_engine.archive.errors import ArchiveExistsError, ArchiveMissingError, StorageError
 from backup_engine.archive.names import is_archive_name, parse_safe_name
 from backup_engine.archive.staging import (
@@ -29,7 +31,8 @@ from backup_engine.archive.staging import (
     remove_leftovers,
 )
 
-UPLOAD_BYTES: Final = 8 * 1024 * 1024  # of one piece of a multipart upload
+__all__ = ["UPLOAD_BYTES", "ArchiveStore", "BucketAccess", "StoreReader", "StoreWriter"]
+
 DEADLINE_S: Final = 300.0  # for any single call; a piece of an upload may take a while
 
 T = TypeVar("T")
@@ -62,11 +65,11 @@ class ArchiveStore:
         self._objects = None if isinstance(place, Path) else place
 
     @classmethod
-    def open(cls, url: str) -> "ArchiveStore":
+    def open(cls, url: str, access: BucketAccess | None = None) -> "ArchiveStore":
         """Open the store at ``url``: ``file://``, ``s3://``, ``gs://``, ``az://``, ``memory://``.
 
-        Touches neither disk nor network. Credentials of a bucket come from the environment that
-        its vendor's tools use. Raises StorageError for a URL nobody serves.
+        Touches no network. ``access`` names credentials of a bucket and the patience with it;
+        None: those of the environment. Raises StorageError for a URL nobody serves.
         """
         parts = urlsplit(url)
         if parts.scheme == "file":
@@ -76,11 +79,7 @@ class ArchiveStore:
                 )
             directory = Path(unquote(parts.path))
             return cls(directory.as_uri(), directory)
-        try:
-            return cls(url, from_url(url))
-        except (BaseError, ValueError) as refusal:
-            first_line = str(refusal).partition("\n")[0]
-            raise StorageError("StoreUnknown", f"archive URL {url!r}: {first_line}") from refusal
+        return cls(url, open_bucket(url, access or BucketAccess()))
 
     def location(self, name: str) -> str:
         """Return what a record tells as ``content_file_path`` (spec §3.0): a path, else a URL."""
@@ -105,11 +104,15 @@ class ArchiveStore:
         return await _blocking(sweep, directory)
 
     async def find_size(self, name: str) -> int | None:
-        """Return the size of an archive in bytes, None if there is none of that name."""
+        """Return the size of an archive in bytes, None if there is none of that name.
+
+        Raises StorageError if the bucket itself is gone: that says nothing about the archive.
+        """
         try:
             objects = await self._get_objects()
             found = await self.answer(name, obstore.head_async(objects, parse_safe_name(name)))
         except ArchiveMissingError:
+            await self._ensure_bucket()
             return None
         return found["size"]
 
@@ -137,7 +140,7 @@ class ArchiveStore:
         if self._directory is not None:
             return _DirectoryWriter(self._directory, name)
         assert self._objects is not None
-        return _BucketWriter(self, self._objects, name)
+        return BucketWriter(self, self._objects, name)
 
     async def read_range(self, name: str, offset: int, length: int) -> bytes:
         """Read ``length`` bytes of one archive from ``offset`` on; raises StorageError."""
@@ -151,13 +154,30 @@ class ArchiveStore:
             async with asyncio.timeout(DEADLINE_S):
                 return await call
         except FileNotFoundError as missing:
+            if is_bucket_missing(missing):
+                raise explain_bucket_error(self.location(name), missing) from missing
             raise ArchiveMissingError(self.location(name)) from missing
         except AlreadyExistsError as taken:
             raise ArchiveExistsError(self.location(name)) from taken
         except (BaseError, OSError, ValueError) as trouble:  # TimeoutError is an OSError
-            first_line = str(trouble).partition("\n")[0] or f"no answer within {DEADLINE_S:.0f} s"
-            message = f"{self.location(name)}: {first_line}"
-            raise StorageError("StorageFailed", message) from trouble
+            raise explain_bucket_error(self.location(name), trouble) from trouble
+
+    async def _ensure_bucket(self) -> None:
+        """Raise StorageError if the bucket is gone: HEAD does not tell that from a lost object."""
+        objects = self._objects
+        if self._directory is not None or objects is None:
+            return
+
+        async def look() -> None:
+            async for _ in obstore.list(objects, chunk_size=1):
+                return
+
+        try:
+            await self.answer("", look())
+        except ArchiveMissingError as missing:
+            raise StorageError(
+                "BucketMissing", f"{self._url}: there is no such bucket; it was removed or misspelt"
+            ) from missing
 
     async def _get_objects(self) -> ObjectStore:
         """Return obstore's view; made late, because its directory must exist by then."""
@@ -233,56 +253,6 @@ class _DirectoryWriter:
     async def _abort(self) -> None:
         # shielded: a second cancellation must not leave the staging file behind
         await asyncio.shield(asyncio.to_thread(self._file.abort))
-
-
-class _BucketWriter:
-    """Holds back the first piece: a small archive is one create-only put, a big one an upload."""
-
-    def __init__(self, store: ArchiveStore, objects: ObjectStore, name: str) -> None:
-        self._store = store
-        self._objects = objects
-        self._name = name
-        self._held = bytearray()
-        self._upload: obstore.AsyncWritableFile | None = None
-        self._scope = AsyncExitStack()
-
-    async def __aenter__(self) -> Self:
-        await self._ensure_free()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is not None:
-            await self._scope.__aexit__(kind, error, trace)  # aborts the upload
-            return
-        if self._upload is None:
-            put = obstore.put_async(
-                self._objects, self._name, bytes(self._held), mode="create", use_multipart=False
-            )
-            await self._store.answer(self._name, put)
-            return
-        async with self._scope:
-            await self._ensure_free()
-
-    async def write(self, content: bytes) -> None:
-        if self._upload is None:
-            self._held += content
-            if len(self._held) < UPLOAD_BYTES:
-                return
-            self._upload = obstore.open_writer_async(
-                self._objects, self._name, buffer_size=UPLOAD_BYTES, max_concurrency=2
-            )
-            await self._scope.enter_async_context(self._upload)
-            content, self._held = bytes(self._held), bytearray()
-        await self._store.answer(self._name, self._upload.write(content))
-
-    async def _ensure_free(self) -> None:
-        if await self._store.find_size(self._name) is not None:
-            raise ArchiveExistsError(self._store.location(self._name))
 
 
 async def _blocking(call: Callable[[], T], place: Path) -> T:

@@ -1,32 +1,45 @@
-"""Checks every byte of an archive: tar headers, digests, indexes, each object, the counts."""
+"""Checks every byte of an archive: tar headers, digests, signature, indexes, objects, counts."""
 
 import asyncio
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
-from backup_engine.archive.errors import (
-    ArchiveDamagedError,
-    ArchiveFormatError,
-    ArchiveMissingError,
-)
-from backup_engine.archive.manifest import (
+from backup_engine.archive.encryption import NO_IDENTITIES, Identities
+from backup_engine.archive.envelope import (
     HEADER_PATH,
     SEAL_BYTES,
     SEAL_PATH,
+    SIGNATURE_PATH,
+    TABLE_PATH,
     Header,
+    MemberTable,
+    Seal,
+    build_header,
+    build_table_paths,
+    encode_seal,
+)
+from backup_engine.archive.errors import (
+    ArchiveDamagedError,
+    ArchiveFormatError,
+    ArchiveLockedError,
+    ArchiveMissingError,
+    ArchiveUntrustedError,
+)
+from backup_engine.archive.manifest import (
+    FORMAT_MINOR,
     IndexEntry,
     Manifest,
-    PackedMember,
+    Origin,
     PartEntry,
-    Seal,
     StoredMember,
     ensure_readable,
     parse_document,
 )
 from backup_engine.archive.reading import (
-    ArchiveReader,
+    SealedArchive,
     ensure_digest,
+    open_frame,
     parse_index,
     unpack,
 )
@@ -37,64 +50,138 @@ from backup_engine.archive.tarform import (
     build_member_header,
     padding_bytes,
 )
-from backup_engine.archive.writing import build_totals
+from backup_engine.archive.trust import Trust
+from backup_engine.archive.writing import build_table, build_totals
 
-VERIFIED = "Verified"
+VERIFIED: Final = "Verified"
+VERIFIED_STORED: Final = "StoredBytesVerified"
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """The verdict on one archive; ``reason`` is a stable CamelCase word, Verified if valid."""
+    """The verdict on one archive; ``reason`` is a stable CamelCase word.
+
+    A valid one is Verified, or StoredBytesVerified: encrypted, and checked without decrypting.
+    """
 
     is_valid: bool
     reason: str
     message: str
 
 
-async def verify_archive(store: ArchiveStore, name: str) -> Verification:
+async def verify_archive(
+    store: ArchiveStore,
+    name: str,
+    *,
+    trust: Trust | None = None,
+    identities: Identities = NO_IDENTITIES,
+) -> Verification:
     """Check the whole archive and tell the first thing wrong with it (spec §3.0, ``is_valid``).
 
-    Reads all of it once, one part in memory. Raises StorageError if the store cannot be read: that
-    says nothing about the archive.
+    With ``trust`` the signature is judged. Without identities the contents of an encrypted archive
+    are not looked at, but each stored byte still is. Reads all of it once, one part in memory.
+    Raises StorageError if the store cannot be read: that says nothing about the archive.
     """
-    source = store.reader(name)
     try:
-        archive = await ArchiveReader.open(source)
-        await _verify_members(source, archive)
-    except (ArchiveMissingError, ArchiveDamagedError, ArchiveFormatError) as trouble:
+        sealed = await SealedArchive.open(store.reader(name))
+        table = await sealed.read_table(trust)
+        judged = _describe_signature(sealed, trust)
+        if sealed.is_encrypted and not identities.keys:
+            await _verify_stored(sealed, table)
+            return Verification(
+                is_valid=True,
+                reason=VERIFIED_STORED,
+                message=f"{len(table.members)} members checked without decrypting, {judged}",
+            )
+        manifest = await _verify_contents(sealed, table, identities)
+    except (
+        ArchiveMissingError,
+        ArchiveDamagedError,
+        ArchiveFormatError,
+        ArchiveLockedError,
+        ArchiveUntrustedError,
+    ) as trouble:
         return Verification(is_valid=False, reason=trouble.reason, message=trouble.message)
-    totals = archive.manifest.totals
+    totals = manifest.totals
     return Verification(
         is_valid=True,
         reason=VERIFIED,
-        message=f"{totals.objects} objects of {totals.kinds} kinds in {totals.parts} parts",
+        message=f"{totals.objects} objects of {totals.kinds} kinds in {totals.parts} parts,"
+        f" {judged}",
     )
 
 
-async def _verify_members(source: StoreReader, archive: ArchiveReader) -> None:
-    manifest = archive.manifest
-    members = list(iterate_members(manifest, archive.seal))
-    mtime_s = manifest.backup.time_initiated_ms // 1000
-    ensure_layout(members, archive.size_bytes)
-    if archive.seal.format != manifest.format:
-        raise ArchiveDamagedError("HeaderMismatch", "seal and manifest name different formats")
+def _describe_signature(sealed: SealedArchive, trust: Trust | None) -> str:
+    if sealed.seal.signature is None:
+        return "not signed"
+    return "signature not judged" if trust is None else "signature trusted"
+
+
+async def _verify_stored(sealed: SealedArchive, table: MemberTable) -> Header:
+    """Check all that can be checked without a key; return the header."""
+    header = await _verify_layout(sealed, table)
+    for member in list_members(sealed, table):
+        await _read_member(sealed.source, member, _get_mtime_s(header))
+    return header
+
+
+async def _verify_contents(
+    sealed: SealedArchive, table: MemberTable, identities: Identities
+) -> Manifest:
+    try:
+        manifest = await sealed.read_manifest(identities)
+    except ArchiveLockedError:
+        await _verify_stored(sealed, table)  # damage is the graver news
+        raise
+    header = await _verify_layout(sealed, table)
+    ensure_origin(header, manifest, sealed.seal.encryption)
+    if build_table(manifest, sealed.seal.manifest, table.valid_at_ms) != table:
+        raise ArchiveDamagedError(
+            "ManifestMismatch", f"{TABLE_PATH} and manifest name different members"
+        )
+    places = [place for part in manifest.parts for place in (part, part.index)]
+    packed = {place.path: place for place in places}
     parts = iter(manifest.parts)
     part: PartEntry | None = None
     lines = b""
-    for member in members:
-        stored = await _read_member(source, member, mtime_s)
-        if member.path == HEADER_PATH:
-            ensure_header(stored, manifest)
-        if not isinstance(member, PackedMember):
+    for member in list_members(sealed, table):
+        stored = await _read_member(sealed.source, member, _get_mtime_s(header))
+        place = packed.get(member.path)
+        if place is None:
             continue
-        ensure_readable(member)
-        content = await asyncio.to_thread(unpack, member, stored)
+        ensure_readable(place)
+        if place.encryption != sealed.seal.encryption:
+            raise ArchiveDamagedError(
+                "ManifestMismatch", f"{place.path} is not encrypted like the rest of the archive"
+            )
+        frame = await asyncio.to_thread(open_frame, place, stored, identities)
+        content = await asyncio.to_thread(unpack, place, frame)
         if part is None:  # a part and its index take turns
             part, lines = next(parts), content
         else:
             await asyncio.to_thread(ensure_objects, part, lines, content)
             part, lines = None, b""
     ensure_counts(manifest)
+    return manifest
+
+
+async def _verify_layout(sealed: SealedArchive, table: MemberTable) -> Header:
+    """Check names, order and places of all members, and the seal to its last byte."""
+    seal = sealed.seal
+    ensure_paths(table, seal)
+    ensure_layout(list_members(sealed, table), sealed.size_bytes)
+    if seal.format.minor == FORMAT_MINOR and encode_seal(seal) != sealed.seal_block:
+        raise ArchiveDamagedError("LayoutBroken", f"{SEAL_PATH} is not written as it must be")
+    header = parse_document(await sealed.read_member(table.members[0]), Header, HEADER_PATH)
+    if not seal.format == table.format == header.format or header.encryption != seal.encryption:
+        raise ArchiveDamagedError(
+            "HeaderMismatch", f"{HEADER_PATH}, {TABLE_PATH} and {SEAL_PATH} name different forms"
+        )
+    return header
+
+
+def _get_mtime_s(header: Header) -> int:
+    return header.backup.time_initiated_ms // 1000
 
 
 async def _read_member(source: StoreReader, member: StoredMember, mtime_s: int) -> bytes:
@@ -114,20 +201,29 @@ async def _read_member(source: StoreReader, member: StoredMember, mtime_s: int) 
     return stored
 
 
-def iterate_members(manifest: Manifest, seal: Seal) -> Iterator[StoredMember]:
-    """Yield all members in the order they must have in the file."""
-    yield manifest.header
-    for part in manifest.parts:
-        yield part
-        yield part.index
-    yield seal.manifest
-    last = seal.manifest
-    if seal.signature is not None:
-        last = seal.signature
-        yield last
+def list_members(sealed: SealedArchive, table: MemberTable) -> list[StoredMember]:
+    """Return all members in the order they must have in the file."""
+    seal = sealed.seal
+    last = seal.signature or seal.members
     end = last.offset + last.size_bytes
     offset = end + padding_bytes(end) + BLOCK_BYTES
-    yield StoredMember(path=SEAL_PATH, offset=offset, size_bytes=SEAL_BYTES, sha256="")
+    return [
+        *table.members,
+        *(member for member in (seal.members, seal.signature) if member is not None),
+        StoredMember(path=SEAL_PATH, offset=offset, size_bytes=SEAL_BYTES, sha256=""),
+    ]
+
+
+def ensure_paths(table: MemberTable, seal: Seal) -> None:
+    """Raise ArchiveDamagedError unless the members have the names that the form gives them."""
+    paths = [member.path for member in table.members]
+    is_ours = paths == build_table_paths((len(paths) - 2) // 2, seal.encryption)
+    signature = seal.signature
+    is_ours &= signature is None or signature.path == SIGNATURE_PATH
+    if not is_ours or seal.members.path != TABLE_PATH:
+        raise ArchiveDamagedError(
+            "LayoutBroken", f"{TABLE_PATH}: members are missing, too many or in another order"
+        )
 
 
 def ensure_layout(members: list[StoredMember], size_bytes: int) -> None:
@@ -143,11 +239,15 @@ def ensure_layout(members: list[StoredMember], size_bytes: int) -> None:
         )
 
 
-def ensure_header(stored: bytes, manifest: Manifest) -> None:
+def ensure_origin(header: Header, manifest: Manifest, encryption: str) -> None:
     """Raise ArchiveDamagedError if header and manifest tell different stories."""
-    header = parse_document(stored, Header, HEADER_PATH)
-    told = (header.format, header.backup, header.product, header.cluster)
-    if told != (manifest.format, manifest.backup, manifest.product, manifest.cluster):
+    origin = Origin(
+        format=manifest.format,
+        backup=manifest.backup,
+        product=manifest.product,
+        cluster=manifest.cluster,
+    )
+    if build_header(origin, encryption) != header:
         raise ArchiveDamagedError(
             "HeaderMismatch", f"{HEADER_PATH} names another backup or cluster than the manifest"
         )

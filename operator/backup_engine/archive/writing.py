@@ -1,20 +1,28 @@
 """Writes the members of one archive in their order, and remembers where each came to lie."""
 
+import asyncio
 import hashlib
 from collections.abc import Sequence
 
+from backup_engine.archive.envelope import (
+    HEADER_PATH,
+    SEAL_PATH,
+    SIGNATURE_PATH,
+    TABLE_PATH,
+    MemberTable,
+    build_header,
+    build_manifest_path,
+    build_part_paths,
+    build_seal,
+)
 from backup_engine.archive.manifest import (
     CODEC_ZSTD,
-    ENCRYPTION_NONE,
-    HEADER_PATH,
-    MANIFEST_PATH,
-    SEAL_PATH,
     THIS_FORMAT,
     BackupFacts,
     ClusterIdentity,
-    Header,
     ListEntry,
     Manifest,
+    Origin,
     PackedMember,
     PartEntry,
     Product,
@@ -22,10 +30,10 @@ from backup_engine.archive.manifest import (
     Skipped,
     StoredMember,
     Totals,
-    build_seal,
     encode_document,
 )
 from backup_engine.archive.part import Packed, Part
+from backup_engine.archive.protection import UNPROTECTED, Protection
 from backup_engine.archive.store import StoreWriter
 from backup_engine.archive.tarform import BLOCK_BYTES, END_OF_TAR, build_member
 
@@ -36,38 +44,62 @@ class ArchiveWriter:
     Works inside an entered StoreWriter, which makes the bytes visible, or not, when it is left.
     """
 
-    def __init__(self, store: StoreWriter, header: Header) -> None:
+    def __init__(
+        self, store: StoreWriter, origin: Origin, protection: Protection = UNPROTECTED
+    ) -> None:
         self._store = store
-        self._header = header
-        self._mtime_s = header.backup.time_initiated_ms // 1000  # no clock: same input, same bytes
-        self._header_member: StoredMember | None = None
+        self._origin = origin
+        self._recipients = protection.recipients
+        self._signer = protection.signer
+        self._valid_at_ms: int | None = None
+        # no clock: same input, same bytes
+        self._mtime_s = origin.backup.time_initiated_ms // 1000
+        self._header: StoredMember | None = None
         self._parts: list[PartEntry] = []
         self.size_bytes = 0
 
     async def begin(self) -> None:
-        """Write the header; raises StorageError."""
-        self._header_member = await self._append(HEADER_PATH, encode_document(self._header))
+        """Write the header; raises StorageError, and SigningError for a signer past its end."""
+        if self._signer is not None:
+            initiated_ms = self._origin.backup.time_initiated_ms
+            self._valid_at_ms = self._signer.choose_time_ms(initiated_ms)
+        header = build_header(self._origin, self._recipients.encryption)
+        self._header = await self._append(HEADER_PATH, encode_document(header))
 
     async def add(self, part: Part) -> None:
-        """Write one part and its index; raises StorageError."""
-        number = f"{len(self._parts) + 1:06d}"
-        content = await self._append_packed(f"parts/{number}.ndjson.zst", part.content)
-        index = await self._append_packed(f"index/{number}.ndjson.zst", part.index)
+        """Write one part and its index, packed for this archive; raises StorageError.
+
+        Raises ValueError for one that is packed for another: what is clear must not slip in.
+        """
+        encryption = self._recipients.encryption
+        if {part.content.encryption, part.index.encryption} != {encryption}:
+            raise ValueError(f"part of {part.kind.kind}: expected encryption {encryption!r}")
+        paths = build_part_paths(len(self._parts) + 1, encryption)
+        content = await self._append_packed(paths[0], part.content)
+        index = await self._append_packed(paths[1], part.index)
         self._parts.append(build_part_entry(part, content, index))
 
     async def commit(
         self, scope: Scope, lists: Sequence[ListEntry], skipped: Sequence[Skipped]
     ) -> Manifest:
-        """Write the manifest and the seal that ends the archive; return the manifest."""
-        assert self._header_member is not None
-        manifest = build_manifest(
-            self._header, self._header_member, scope, self._parts, lists, skipped
-        )
-        member = await self._append(MANIFEST_PATH, encode_document(manifest))
-        await self._append(SEAL_PATH, build_seal(member))
+        """Write what ends the archive, from the manifest to the seal; return the manifest."""
+        assert self._header is not None
+        manifest = build_manifest(self._origin, self._header, scope, self._parts, lists, skipped)
+        stored = await asyncio.to_thread(self._encode_manifest, manifest)
+        encryption = self._recipients.encryption
+        place = await self._append(build_manifest_path(encryption), stored)
+        content = encode_document(build_table(manifest, place, self._valid_at_ms))
+        table = await self._append(TABLE_PATH, content)
+        signature = None
+        if self._signer is not None:
+            signature = await self._append(SIGNATURE_PATH, self._signer.sign(content))
+        await self._append(SEAL_PATH, build_seal(encryption, place, table, signature))
         await self._store.write(END_OF_TAR)
         self.size_bytes += len(END_OF_TAR)
         return manifest
+
+    def _encode_manifest(self, manifest: Manifest) -> bytes:
+        return self._recipients.encrypt(encode_document(manifest))
 
     async def _append(self, path: str, content: bytes) -> StoredMember:
         digest = hashlib.sha256(content).hexdigest()
@@ -82,7 +114,7 @@ class ArchiveWriter:
             sha256=stored.sha256,
             raw_bytes=packed.raw_bytes,
             codec=CODEC_ZSTD,
-            encryption=ENCRYPTION_NONE,
+            encryption=packed.encryption,
         )
 
     async def _write(self, path: str, content: bytes, digest: str) -> StoredMember:
@@ -93,9 +125,31 @@ class ArchiveWriter:
         return StoredMember(path=path, offset=offset, size_bytes=len(content), sha256=digest)
 
 
-def build_header(backup: BackupFacts, product: Product, cluster: ClusterIdentity) -> Header:
-    """Build the first member."""
-    return Header(format=THIS_FORMAT, backup=backup, product=product, cluster=cluster)
+def build_origin(backup: BackupFacts, product: Product, cluster: ClusterIdentity) -> Origin:
+    """Build the origin of a new archive, in this version of the format."""
+    return Origin(format=THIS_FORMAT, backup=backup, product=product, cluster=cluster)
+
+
+def build_table(manifest: Manifest, place: StoredMember, valid_at_ms: int | None) -> MemberTable:
+    """Build the table of all members up to the manifest, which lies at ``place``."""
+    members = [manifest.header]
+    for part in manifest.parts:
+        members += [part, part.index]
+    return MemberTable(
+        format=manifest.format,
+        valid_at_ms=valid_at_ms,
+        members=tuple(build_place(member) for member in [*members, place]),
+    )
+
+
+def build_place(member: StoredMember) -> StoredMember:
+    """Return path, offset, size and digest alone, which is all that a clear member may tell."""
+    return StoredMember(
+        path=member.path,
+        offset=member.offset,
+        size_bytes=member.size_bytes,
+        sha256=member.sha256,
+    )
 
 
 def build_part_entry(part: Part, content: PackedMember, index: PackedMember) -> PartEntry:
@@ -117,8 +171,8 @@ def build_part_entry(part: Part, content: PackedMember, index: PackedMember) -> 
 
 
 def build_manifest(
-    header: Header,
-    header_member: StoredMember,
+    origin: Origin,
+    header: StoredMember,
     scope: Scope,
     parts: Sequence[PartEntry],
     lists: Sequence[ListEntry],
@@ -126,12 +180,12 @@ def build_manifest(
 ) -> Manifest:
     """Build the manifest of finished parts; ``kinds`` counts the kinds that have objects."""
     return Manifest(
-        format=header.format,
-        backup=header.backup,
-        product=header.product,
-        cluster=header.cluster,
+        format=origin.format,
+        backup=origin.backup,
+        product=origin.product,
+        cluster=origin.cluster,
         scope=scope,
-        header=header_member,
+        header=header,
         parts=tuple(parts),
         lists=tuple(lists),
         skipped=tuple(skipped),

@@ -1,5 +1,6 @@
 """From pages to finished parts: what the worker thread of a capture does."""
 
+from backup_engine.archive.encryption import NO_RECIPIENTS, Recipients
 from backup_engine.archive.part import KindName, Part, PartBuilder
 from backup_engine.capture.discovery import Kind
 from backup_engine.capture.listing import Page
@@ -9,7 +10,8 @@ from backup_engine.capture.split import split
 class Packer:
     """Pages in, finished parts out; to be used by one thread at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, recipients: Recipients = NO_RECIPIENTS) -> None:
+        self._recipients = recipients
         self._kind: Kind | None = None
         self._builder: PartBuilder | None = None
 
@@ -18,7 +20,8 @@ class Packer:
         kind = page.target.kind
         parts = self.finish() if kind != self._kind else []
         if self._builder is None:
-            self._builder = PartBuilder(KindName(kind.api_version, kind.kind, kind.resource))
+            kind_name = KindName(kind.api_version, kind.kind, kind.resource)
+            self._builder = PartBuilder(kind_name, self._recipients)
             self._kind = kind
         add = self._builder.add
         for line, namespace, name, uid, resource_version in split(

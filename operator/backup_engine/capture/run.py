@@ -12,18 +12,19 @@ from backup_engine.archive.manifest import (
     PRODUCT_NAME,
     BackupFacts,
     ClusterIdentity,
-    Header,
     Host,
     ListEntry,
+    Origin,
     Product,
     Scope,
     Skipped,
 )
 from backup_engine.archive.names import build_archive_name
 from backup_engine.archive.part import Part
+from backup_engine.archive.protection import UNPROTECTED, Protection
 from backup_engine.archive.store import ArchiveStore
 from backup_engine.archive.verifying import Verification, verify_archive
-from backup_engine.archive.writing import ArchiveWriter, build_header
+from backup_engine.archive.writing import ArchiveWriter, build_origin
 from backup_engine.capture.asking import RetryPolicy
 from backup_engine.capture.discovery import (
     Discovered,
@@ -111,9 +112,11 @@ async def capture(
     *,
     limits: CaptureLimits | None = None,
     report: ReportProgress | None = None,
+    protection: Protection = UNPROTECTED,
 ) -> CaptureOutcome:
     """Capture every listable object of the request's scope into one new archive.
 
+    ``protection`` names whom the archive is encrypted to and who signs it.
     Raises CaptureError when nothing, or not all of what the policy wants, could be captured; then,
     as after a cancellation, no archive is visible. ``report`` is called after each page and kind.
     """
@@ -127,10 +130,10 @@ async def capture(
         async with store.writer(name) as place:
             identity = await fetch_identity(cluster, limits.retries)
             discovered = await discover(cluster, limits.retries)
-            archive = ArchiveWriter(place, _build_archive_header(request, identity))
+            archive = ArchiveWriter(place, _build_origin(request, identity), protection)
             await archive.begin()
             run = _Run(request, cluster, archive, discovered, limits, report)
-            return await run.capture_all(name)
+            return await run.capture_all(name, Packer(protection.recipients))
     except ArchiveError as trouble:
         raise CaptureError(trouble.reason, trouble.message) from trouble
     except ClusterSettingsError as trouble:
@@ -163,10 +166,10 @@ class _Run:
         self._objects = 0
         self._kinds_done = 0
 
-    async def capture_all(self, name: str) -> CaptureOutcome:
+    async def capture_all(self, name: str, packer: Packer) -> CaptureOutcome:
         worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="capture")
         try:
-            await self._store_parts(worker)
+            await self._store_parts(worker, packer)
         finally:
             # never waited for: what is under way is one page, and its result is not wanted
             worker.shutdown(wait=False, cancel_futures=True)
@@ -187,14 +190,14 @@ class _Run:
             skipped=manifest.skipped,
         )
 
-    async def _store_parts(self, worker: ThreadPoolExecutor) -> None:
+    async def _store_parts(self, worker: ThreadPoolExecutor, packer: Packer) -> None:
         """Hand pages to the worker, one job ahead, and write the parts it has finished.
 
-        While the worker splits, hashes and compresses a page, the loop receives the next ones.
+        While the worker splits, hashes, compresses and encrypts a page, the loop receives the
+        next ones.
         """
         loop = asyncio.get_running_loop()
         pending: asyncio.Future[list[Part]] | None = None
-        packer = Packer()
         streams = take_in_order(self._open_streams(), abreast=KINDS_ABREAST, room=PAGES_AHEAD)
         async with aclosing(streams) as items:
             async for item in items:
@@ -245,8 +248,8 @@ class _Run:
         self._kinds_done += 1
 
 
-def _build_archive_header(request: CaptureRequest, identity: ClusterIdentity) -> Header:
-    return build_header(
+def _build_origin(request: CaptureRequest, identity: ClusterIdentity) -> Origin:
+    return build_origin(
         BackupFacts(
             id=request.backup_id,
             name=request.name,

@@ -1,0 +1,147 @@
+"""How a bucket is reached: credentials, patience, and what its refusals mean."""
+
+import configparser
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
+from obstore.store import ObjectStore, from_url
+
+from backup_engine.archive.errors import StorageError
+
+if TYPE_CHECKING:  # obstore has these for type checkers only
+    from obstore.store import RetryConfig, S3Credential
+
+DENIED: Final = frozenset({401, 403})
+FULL: Final = 507
+SERVER_ERROR: Final = 500
+
+_STATUS: Final = re.compile(r"status code: (\d{3})")
+_CODE: Final = re.compile(r"<Code>(\w{1,64})</Code>")
+_GONE: Final = frozenset({"NoSuchBucket", "ContainerNotFound"})
+_REREAD: Final = timedelta(minutes=5)
+_SILENT_SCHEMES: Final = frozenset({"memory"})  # no network, so neither patience nor credentials
+
+
+@dataclass(frozen=True, slots=True)
+class BucketAccess:
+    """Credentials and patience.
+
+    Without ``credentials_file`` the vendor's environment variables (AWS_…, GOOGLE_…, AZURE_…) and
+    workload identity count. With it: for ``s3://`` a file as the AWS tools read it, profile
+    ``[default]``, read again every few minutes; for ``gs://`` a service account's JSON.
+
+    A call is tried again on 5xx, a lost connection or 30 s of silence, within ``retry_s`` seconds
+    in all; of an upload only the piece that failed is sent again.
+    """
+
+    credentials_file: Path | None = None
+    retry_s: float = 120.0
+    retries: int = 10
+
+
+def open_bucket(url: str, access: BucketAccess) -> ObjectStore:
+    """Open obstore's view of a bucket, without a request; raises StorageError."""
+    parts = urlsplit(url)
+    if parts.username is not None or parts.password is not None:
+        raise StorageError(  # the URL is not repeated: it holds a secret
+            "StoreUnknown",
+            "archive URL: credentials do not belong into it; use the environment or a file",
+        )
+    try:
+        if parts.scheme in _SILENT_SCHEMES:
+            return from_url(url)
+        return _open(url, parts.scheme, access)
+    except (BaseError, ValueError) as refusal:
+        first_line = str(refusal).partition("\n")[0]
+        raise StorageError("StoreUnknown", f"archive URL {url!r}: {first_line}") from refusal
+
+
+def is_bucket_missing(trouble: Exception) -> bool:
+    """Tell whether an answer says that the bucket, not just the object, is not there."""
+    code = _CODE.search(str(trouble))
+    return code is not None and code[1] in _GONE
+
+
+def explain_bucket_error(location: str, trouble: Exception) -> StorageError:
+    """Build our error from obstore's: the first line only, never the body of an answer.
+
+    Reasons: BucketMissing, StorageDenied, StorageUnreachable, StorageFull, StorageFailed.
+    Bodies are left out, as they may repeat key ids and signatures.
+    """
+    text = str(trouble)
+    said = text.partition("\n")[0].partition("<")[0].strip().rstrip(":")
+    found = _STATUS.search(text)
+    status = int(found[1]) if found else 0
+    code = _CODE.search(text)
+    said += f" ({code[1]})" if code else ""
+    if is_bucket_missing(trouble):
+        return StorageError(
+            "BucketMissing", f"{location}: there is no such bucket; it was removed or misspelt"
+        )
+    is_denied = isinstance(trouble, PermissionDeniedError | UnauthenticatedError)
+    if is_denied or status in DENIED:
+        return StorageError(
+            "StorageDenied", f"{location}: {said}; check the credentials and what they may do"
+        )
+    if status == FULL:
+        return StorageError("StorageFull", f"{location}: {said}; free some space")
+    if isinstance(trouble, TimeoutError) or status >= SERVER_ERROR or "HTTP error" in said:
+        return StorageError("StorageUnreachable", f"{location}: {said or 'no answer in time'}")
+    return StorageError("StorageFailed", f"{location}: {said}")
+
+
+def _open(url: str, scheme: str, access: BucketAccess) -> ObjectStore:
+    # no client_options: given any, obstore forgets those of the environment (AWS_ALLOW_HTTP, …)
+    retry: RetryConfig = {
+        "max_retries": access.retries,
+        "retry_timeout": timedelta(seconds=access.retry_s),
+    }
+    file = access.credentials_file
+    if file is None:
+        return from_url(url, retry_config=retry)
+    if scheme in {"s3", "s3a"}:
+        provider = CredentialsFile(file)
+        provider()  # a file that cannot be used shall be told now
+        return from_url(url, retry_config=retry, credential_provider=provider)
+    if scheme == "gs":
+        return from_url(url, retry_config=retry, service_account=str(file))
+    raise StorageError(
+        "StoreUnknown", f"archive URL {url!r}: a credentials file serves s3:// and gs:// only"
+    )
+
+
+class CredentialsFile:
+    """Reads an AWS credentials file whenever obstore asks; messages never show what is in it."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def __call__(self) -> "S3Credential":
+        """Return what the file holds now, to be asked for again soon; raises StorageError."""
+        parser = configparser.ConfigParser(interpolation=None, default_section="")
+        try:
+            parser.read_string(self._file.read_text(encoding="utf-8"))
+            profile = parser["default"]
+            return {
+                "access_key_id": profile["aws_access_key_id"],
+                "secret_access_key": profile["aws_secret_access_key"],
+                "token": profile.get("aws_session_token"),
+                "expires_at": datetime.now(UTC) + _REREAD,
+            }
+        except OSError as trouble:
+            raise self._unusable(trouble.strerror or "cannot be read") from trouble
+        except (configparser.Error, KeyError, UnicodeDecodeError):
+            # the cause is left out on purpose: a parser's message shows the line
+            raise self._unusable("is not as expected") from None
+
+    def _unusable(self, what: str) -> StorageError:
+        return StorageError(
+            "CredentialsUnreadable",
+            f"credentials file {self._file}: {what}; expected a section [default] with"
+            " aws_access_key_id and aws_secret_access_key",
+        )

@@ -1,0 +1,84 @@
+"""What the subcommands of ``backup_engine archive`` share: places, keys, output."""
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from backup_engine.archive.encryption import Identities, load_identities
+from backup_engine.archive.errors import SigningError
+from backup_engine.archive.store import ArchiveStore
+from backup_engine.archive.trust import Trust, load_trust
+
+
+def build_store_url(place: str) -> str:
+    """Return ``place`` as a URL: one that is given, or a path made absolute."""
+    return place if urlsplit(place).scheme else Path(place).absolute().as_uri()
+
+
+def split_archive_url(place: str) -> tuple[str, str]:
+    """Split URL or path of one archive into the store's URL and the archive's name."""
+    store, _, name = build_store_url(place).rpartition("/")
+    return store, name
+
+
+def open_place(place: str) -> tuple[ArchiveStore, str]:
+    """Return the store of one archive, opened, and the archive's name."""
+    url, name = split_archive_url(place)
+    return ArchiveStore.open(url), name
+
+
+def add_identity_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--identity``."""
+    parser.add_argument(
+        "--identity",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="age identity file that opens encrypted archives; repeatable",
+    )
+
+
+def add_trust_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--truststore`` and ``--require-signature``."""
+    parser.add_argument(
+        "--truststore",
+        type=Path,
+        metavar="DIR",
+        help="check the signature against the CA certificates (*.crt) in this folder",
+    )
+    parser.add_argument(
+        "--require-signature", action="store_true", help="refuse an archive that is not signed"
+    )
+
+
+async def read_identities(arguments: argparse.Namespace) -> Identities:
+    """Load the identity files that were named."""
+    return await asyncio.to_thread(load_identities, arguments.identity)
+
+
+async def read_trust(arguments: argparse.Namespace) -> Trust | None:
+    """Load the truststore that was named; None: signatures are not judged."""
+    if arguments.truststore is not None:
+        return await asyncio.to_thread(
+            load_trust,
+            arguments.truststore,
+            is_signature_required=arguments.require_signature,
+        )
+    if arguments.require_signature:
+        raise SigningError(
+            "TruststoreMissing", "--require-signature: say by --truststore DIR whom to trust"
+        )
+    return None
+
+
+async def print_text(text: str) -> None:
+    """Write to stdout in a thread: a slow pipe must not stop the loop."""
+    await asyncio.to_thread(_write, text)
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()

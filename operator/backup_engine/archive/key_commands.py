@@ -1,0 +1,112 @@
+"""``backup_engine archive keygen|rewrap``: new keys, and copies of archives for them."""
+
+import argparse
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+
+from backup_engine.archive.command_options import (
+    add_identity_option,
+    add_trust_options,
+    open_place,
+    print_text,
+    read_identities,
+    read_trust,
+)
+from backup_engine.archive.encryption import (
+    Recipients,
+    load_recipients,
+    make_identity,
+    write_private,
+)
+from backup_engine.archive.errors import KeyFileError
+from backup_engine.archive.protection import Protection
+from backup_engine.archive.rewrapping import rewrap
+from backup_engine.archive.signing_directory import SigningDirectory
+
+
+def add_keygen_options(parser: argparse.ArgumentParser) -> None:
+    """Fill the parser of ``keygen``."""
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="write the identity file here, for its owner alone, and print the public key only",
+    )
+
+
+def add_rewrap_options(parser: argparse.ArgumentParser) -> None:
+    """Fill the parser of ``rewrap``."""
+    parser.add_argument("url", help="URL or path of the archive to copy")
+    parser.add_argument("target", help="URL or path of the copy, which must not exist")
+    add_identity_option(parser)
+    add_trust_options(parser)
+    parser.add_argument(
+        "--recipient",
+        action="append",
+        default=[],
+        metavar="KEY",
+        help="public key (age1…) that shall open the copy; repeatable",
+    )
+    parser.add_argument(
+        "--recipients-file",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="file with one public key a line; repeatable",
+    )
+    parser.add_argument(
+        "--signing-dir",
+        type=Path,
+        metavar="DIR",
+        help="sign the copy with the keys of this folder, which must trust the original",
+    )
+    parser.add_argument(
+        "--accept-unsigned",
+        action="store_true",
+        help="with --signing-dir: the original need not be signed",
+    )
+
+
+async def generate_key(arguments: argparse.Namespace) -> None:
+    """Make a key pair: the identity goes to a file, or to stdout."""
+    made = make_identity(datetime.now(UTC))
+    if arguments.output is None:
+        await print_text(made.text)
+        return
+    await asyncio.to_thread(write_private, arguments.output, made.text)
+    await print_text(f"{made.recipient}\n")
+
+
+async def rewrap_archive(arguments: argparse.Namespace) -> None:
+    """Copy one archive for other recipients; raises ArchiveError."""
+    keys = [*arguments.recipient, *await _load_recipients(arguments.recipients_file)]
+    if not keys:
+        raise KeyFileError("rewrap: name a new key by --recipient or --recipients-file")
+    signer = None
+    trust = await read_trust(arguments)
+    if arguments.signing_dir is not None:
+        directory = SigningDirectory(arguments.signing_dir)
+        signer = await asyncio.to_thread(directory.ensure_signer, datetime.now(UTC))
+        if trust is None:
+            trust = await asyncio.to_thread(
+                directory.load_trust, is_signature_required=not arguments.accept_unsigned
+            )
+    store, name = open_place(arguments.target)
+    manifest = await rewrap(
+        open_place(arguments.url),
+        (store, name),
+        Protection(Recipients(keys), signer),
+        trust=trust,
+        identities=await read_identities(arguments),
+    )
+    totals = manifest.totals
+    await print_text(
+        f"{store.location(name)}: {totals.objects} objects in {totals.parts} parts, encrypted to"
+        f" {len(set(keys))} recipients, {'signed' if signer else 'not signed'}\n"
+    )
+
+
+async def _load_recipients(files: list[Path]) -> list[str]:
+    return await asyncio.to_thread(load_recipients, files)

@@ -1,0 +1,94 @@
+"""Memory does not grow with the archive, also when everything is encrypted."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+WRITE_AND_VERIFY = """
+import asyncio, json, os, resource, sys
+from backup_engine.archive.encryption import Recipients, load_identities
+from backup_engine.archive.manifest import *
+from backup_engine.archive.part import KindName, PartBuilder
+from backup_engine.archive.protection import Protection
+from backup_engine.archive.store import ArchiveStore
+from backup_engine.archive.verifying import verify_archive
+from backup_engine.archive.writing import ArchiveWriter, build_origin
+from pathlib import Path
+
+NAME = "backup.x.console_1.23_11_2026.config.1.tar"
+
+async def main(url, identity, recipient, parts):
+    store = ArchiveStore.open(url)
+    protection = Protection(Recipients([recipient]))
+    kind = KindName("v1", "Secret", "secrets")
+    origin = build_origin(
+        BackupFacts(id=1, name="x", type="CONFIG", time_initiated_ms=1, initiated_by=None,
+                    host=Host(id=1, name="console")),
+        Product(name="backup-operator", version="0"),
+        ClusterIdentity(uid=None, kubernetes_version="v1"),
+    )
+    builder = PartBuilder(kind, protection.recipients)
+    written = objects = 0
+    async with store.writer(NAME) as place:
+        archive = ArchiveWriter(place, origin, protection)
+        await archive.begin()
+        while written < parts:
+            name = f"object-{objects}"
+            part = builder.add(os.urandom(250_000).hex().encode(), None, name, "", "")
+            objects += 1
+            if part is not None:
+                await archive.add(part)
+                written += 1
+        await archive.commit(Scope(namespaces=None), [ListEntry(
+            api_version="v1", kind="Secret", resource="secrets", namespace=None,
+            resource_version="1", is_consistent=True, objects=objects)], [])
+    verdict = await verify_archive(store, NAME, identities=load_identities([Path(identity)]))
+    assert verdict.reason == "Verified", verdict
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps([await store.find_size(NAME), peak]))
+
+asyncio.run(main(*sys.argv[1:4], int(sys.argv[4])))
+"""
+MIB = 1024 * 1024
+LARGEST_GROWTH_MIB = 40  # what threads leave unused; nine parts more are 72 packed, 288 unpacked
+LARGEST_MIB = 250  # Python with all of it imported is 50, a part with its copies the rest
+
+
+@pytest.mark.timeout(180)
+def test_writing_and_verifying_an_encrypted_archive_takes_the_memory_of_one_part(
+    tmp_path: Path,
+) -> None:
+    from_file = tmp_path / "key"
+    made = subprocess.run(
+        [sys.executable, "-m", "backup_engine", "archive", "keygen", "--output", str(from_file)],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    peaks = []
+    for parts in (3, 12):
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-c",
+                WRITE_AND_VERIFY,
+                (tmp_path / str(parts)).as_uri(),
+                str(from_file),
+                made.stdout.strip(),
+                str(parts),
+            ],
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        size, peak = json.loads(done.stdout)
+        assert size > parts * 8 * MIB
+        peaks.append(peak)
+
+    assert peaks[1] < peaks[0] + LARGEST_GROWTH_MIB
+    assert peaks[1] < LARGEST_MIB

@@ -1,0 +1,337 @@
+"""Archives in a bucket of a real S3 server."""
+
+import asyncio
+import os
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from backup_engine.archive.bucket import CredentialsFile
+from backup_engine.archive.errors import ArchiveExistsError, ArchiveMissingError, StorageError
+from backup_engine.archive.store import UPLOAD_BYTES, ArchiveStore, BucketAccess
+from backup_engine.archive.verifying import verify_archive
+from fixtures.s3_faults import Fault, FaultyProxy
+from fixtures.s3_server import S3Server
+
+pytest_plugins = ["fixtures.s3"]
+pytestmark = pytest.mark.timeout(120)  # the first test waits for the server
+
+NAME = "backup.x.console_1.23_11_2026.config.1.tar"
+SMALL = 1000
+LARGE = 3 * UPLOAD_BYTES + 5
+HASTY = BucketAccess(retry_s=5, retries=4)
+HEADROOM_S = 20.0
+
+
+@pytest.fixture
+def bucket(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a fresh bucket; the environment has what is needed to reach it."""
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
+    name = f"test-{secrets.token_hex(4)}"
+    s3_server.make_bucket(name)
+    return name
+
+
+@pytest.fixture
+def bucket_store(bucket: str) -> ArchiveStore:
+    return ArchiveStore.open(f"s3://{bucket}/some/place", HASTY)
+
+
+@pytest.fixture
+async def proxy(
+    bucket: str, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[FaultyProxy]:
+    assert bucket  # made first: it fills the environment that is changed here
+    async with FaultyProxy(s3_server.endpoint).running() as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+        yield proxy
+
+
+async def write(store: ArchiveStore, content: bytes) -> None:
+    async with store.writer(NAME) as place:
+        for begin in range(0, len(content), 5_000_000):
+            await place.write(content[begin : begin + 5_000_000])
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE])
+async def test_an_archive_in_a_bucket_is_written_read_listed_and_deleted(
+    bucket_store: ArchiveStore, size: int
+) -> None:
+    content = os.urandom(size)
+
+    await write(bucket_store, content)
+
+    assert await bucket_store.list_names() == [NAME]
+    assert await bucket_store.find_size(NAME) == size
+    assert await bucket_store.reader(NAME).read(size // 2, 100) == content[size // 2 :][:100]
+    await bucket_store.delete(NAME)
+    await bucket_store.delete(NAME)
+    assert await bucket_store.find_size(NAME) is None
+    with pytest.raises(ArchiveMissingError):
+        await bucket_store.reader(NAME).read(0, 1)
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE])
+async def test_a_name_in_a_bucket_is_written_only_once(
+    bucket_store: ArchiveStore, size: int
+) -> None:
+    await write(bucket_store, b"first")
+
+    with pytest.raises(ArchiveExistsError, match=NAME):
+        await write(bucket_store, bytes(size))
+
+    assert await bucket_store.reader(NAME).read(0, 5) == b"first"
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE])
+async def test_of_two_writers_to_a_bucket_the_later_one_is_refused_and_leaves_no_pieces(
+    bucket_store: ArchiveStore, s3_server: S3Server, bucket: str, size: int
+) -> None:
+    async def write_slowly() -> None:
+        async with bucket_store.writer(NAME) as slow:
+            await slow.write(bytes(size))
+            await write(bucket_store, b"fast")
+
+    with pytest.raises(ArchiveExistsError):
+        await write_slowly()
+
+    assert await bucket_store.reader(NAME).read(0, 4) == b"fast"
+    assert "<Upload>" not in s3_server.list_uploads(bucket)
+
+
+@pytest.mark.parametrize("error", [RuntimeError, asyncio.CancelledError])
+async def test_a_torn_upload_is_never_visible_and_its_pieces_are_removed(
+    bucket_store: ArchiveStore, s3_server: S3Server, bucket: str, error: type[BaseException]
+) -> None:
+    begun = ""
+
+    async def fail() -> None:
+        nonlocal begun
+        async with bucket_store.writer(NAME) as place:
+            await place.write(bytes(LARGE))
+            begun = await asyncio.to_thread(s3_server.list_uploads, bucket)
+            assert await bucket_store.find_size(NAME) is None
+            raise error
+
+    with pytest.raises(error):
+        await fail()
+
+    assert NAME in begun
+    assert "<Upload>" not in s3_server.list_uploads(bucket)
+    assert await bucket_store.list_names() == []
+
+
+KILLED_WRITER = """
+import asyncio, sys
+from backup_engine.archive.store import ArchiveStore
+
+async def main():
+    async with ArchiveStore.open(sys.argv[1]).writer(sys.argv[2]) as place:
+        await place.write(bytes(20_000_000))
+        print("writing", flush=True)
+        sys.stdin.read()
+asyncio.run(main())
+"""
+
+
+async def test_a_killed_writer_leaves_nothing_visible_and_its_name_free(
+    bucket_store: ArchiveStore, bucket: str
+) -> None:
+    writer = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        KILLED_WRITER,
+        f"s3://{bucket}/some/place",
+        NAME,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert writer.stdout is not None
+    assert await asyncio.wait_for(writer.stdout.readline(), timeout=30) == b"writing\n"
+    writer.kill()
+    await writer.communicate()
+
+    assert await bucket_store.list_names() == []
+    await write(bucket_store, bytes(LARGE))
+    assert await bucket_store.find_size(NAME) == LARGE
+
+
+@pytest.mark.parametrize("what", [503, "cut before", "cut after"])
+async def test_a_failed_piece_is_sent_again_and_only_that_one(
+    proxy: FaultyProxy, bucket: str, what: int
+) -> None:
+    store = ArchiveStore.open(f"s3://{bucket}/some/place", HASTY)
+    content = os.urandom(LARGE)
+    proxy.faults.append(Fault("PUT", "partNumber=2", what))
+
+    await write(store, content)
+
+    assert proxy.count("PUT", "partNumber=2") == 2
+    assert [proxy.count("PUT", f"partNumber={number}") for number in (1, 3, 4)] == [1, 1, 1]
+    assert await store.reader(NAME).read(0, LARGE) == content
+
+
+@pytest.mark.parametrize(
+    ("method", "query", "status", "reason"),
+    [
+        ("PUT", "partNumber=2", 503, "StorageUnreachable"),
+        ("PUT", "partNumber=2", 507, "StorageFull"),
+        ("PUT", "partNumber=2", 403, "StorageDenied"),
+        ("POST", "uploadId=", 403, "StorageDenied"),
+        ("POST", "uploads", 503, "StorageUnreachable"),
+    ],
+)
+async def test_an_upload_that_keeps_failing_ends_with_a_reason_and_leaves_no_pieces(
+    proxy: FaultyProxy,
+    s3_server: S3Server,
+    bucket: str,
+    method: str,
+    query: str,
+    status: int,
+    reason: str,
+) -> None:
+    store = ArchiveStore.open(f"s3://{bucket}/some/place", HASTY)
+    proxy.faults.append(Fault(method, query, status, times=99))
+    begun = time.monotonic()
+
+    with pytest.raises(StorageError) as caught:
+        await write(store, os.urandom(LARGE))
+
+    assert caught.value.reason == reason
+    assert time.monotonic() - begun < HASTY.retry_s + HEADROOM_S
+    assert "<Upload>" not in await asyncio.to_thread(s3_server.list_uploads, bucket)
+    assert await store.find_size(NAME) is None
+
+
+@pytest.mark.usefixtures("bucket")
+async def test_a_bucket_that_is_gone_is_told_apart_from_a_lost_archive() -> None:
+    store = ArchiveStore.open("s3://never-made/place", HASTY)
+    begun = time.monotonic()
+
+    for attempt in (store.list_names, lambda: store.find_size(NAME), lambda: write(store, b"x")):
+        with pytest.raises(StorageError) as caught:
+            await attempt()
+        assert caught.value.reason == "BucketMissing"
+        assert "never-made" in caught.value.message
+    with pytest.raises(StorageError):
+        await verify_archive(store, NAME)
+    assert time.monotonic() - begun < HEADROOM_S
+
+
+async def test_a_server_that_is_not_there_is_told_within_the_time_granted(
+    bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # discard, where nothing listens
+    store = ArchiveStore.open(f"s3://{bucket}/place", HASTY)
+    begun = time.monotonic()
+
+    with pytest.raises(StorageError) as caught:
+        await write(store, b"x")
+
+    assert caught.value.reason == "StorageUnreachable"
+    assert time.monotonic() - begun < HASTY.retry_s + HEADROOM_S
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"AWS_ACCESS_KEY_ID": "nobody-at-all"}, {"AWS_SECRET_ACCESS_KEY": "wrong-secret"}]
+)
+@pytest.mark.parametrize("size", [SMALL, LARGE])
+async def test_wrong_credentials_are_refused_and_never_shown(
+    s3_server: S3Server,
+    bucket: str,
+    monkeypatch: pytest.MonkeyPatch,
+    wrong: dict[str, str],
+    size: int,
+) -> None:
+    for name, value in wrong.items():
+        monkeypatch.setenv(name, value)
+    store = ArchiveStore.open(f"s3://{bucket}/place", HASTY)
+
+    with pytest.raises(StorageError) as caught:
+        await write(store, bytes(size))
+
+    assert caught.value.reason == "StorageDenied"
+    told = caught.value.message + repr(store)
+    assert not any(secret in told for secret in (*wrong.values(), s3_server.secret))
+
+
+async def test_credentials_come_from_a_file(
+    s3_server: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "credentials"
+    file.write_text(
+        f"[default]\naws_access_key_id = {s3_server.key_id}\n"
+        f"aws_secret_access_key = {s3_server.secret}\n"
+    )
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    store = ArchiveStore.open(f"s3://{bucket}/place", BucketAccess(credentials_file=file))
+
+    await write(store, b"content")
+
+    assert await store.reader(NAME).read(0, 7) == b"content"
+
+
+def test_a_credentials_file_is_read_again_while_the_store_is_in_use(tmp_path: Path) -> None:
+    file = tmp_path / "credentials"
+    file.write_text("[default]\naws_access_key_id = a\naws_secret_access_key = b\n")
+    provider = CredentialsFile(file)
+    before = provider()
+    file.write_text("[default]\naws_access_key_id = c\naws_secret_access_key = d%\n")
+    after = provider()
+
+    assert (before["access_key_id"], before["secret_access_key"]) == ("a", "b")
+    assert (after["access_key_id"], after["secret_access_key"]) == ("c", "d%")
+    assert before["expires_at"] is not None
+
+
+@pytest.mark.parametrize("content", [None, "", "[default]\naws_access_key_id: SECRET", "SECRET"])
+def test_a_credentials_file_that_cannot_be_used_is_told_at_once(
+    tmp_path: Path, content: str | None
+) -> None:
+    file = tmp_path / "credentials"
+    if content is not None:
+        file.write_text(content)
+
+    with pytest.raises(StorageError) as caught:
+        ArchiveStore.open("s3://bucket/place", BucketAccess(credentials_file=file))
+
+    assert caught.value.reason == "CredentialsUnreadable"
+    assert str(file) in caught.value.message
+    assert "SECRET" not in caught.value.message
+
+
+def test_credentials_in_a_url_are_refused_and_not_repeated() -> None:
+    with pytest.raises(StorageError) as caught:
+        ArchiveStore.open("s3://key:hidden@bucket/place")
+
+    assert "hidden" not in caught.value.message
+
+
+async def test_a_bucket_with_object_lock_keeps_its_archives(
+    s3_server: S3Server, bucket: str
+) -> None:
+    locked = f"{bucket}-locked"
+    s3_server.make_bucket(locked, is_locking=True)
+    rule = (
+        b'<ObjectLockConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
+        b"<ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule><DefaultRetention><Mode>COMPLIANCE"
+        b"</Mode><Days>1</Days></DefaultRetention></Rule></ObjectLockConfiguration>"
+    )
+    assert s3_server.call("PUT", f"/{locked}", "object-lock=", body=rule).status == 200
+    store = ArchiveStore.open(f"s3://{locked}/place", HASTY)
+    content = os.urandom(LARGE)
+    await write(store, content)
+
+    versions = s3_server.call("GET", f"/{locked}", "versions=").body
+    version = versions.partition("<VersionId>")[2].partition("<")[0]
+    refused = s3_server.call("DELETE", f"/{locked}/place/{NAME}", f"versionId={version}")
+
+    assert refused.status == 403
+    assert await store.reader(NAME).read(0, LARGE) == content

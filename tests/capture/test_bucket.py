@@ -1,0 +1,83 @@
+"""Captures into a bucket of a real S3 server."""
+
+import secrets
+
+import pytest
+
+from backup_engine.archive.store import ArchiveStore, BucketAccess
+from backup_engine.capture.run import CaptureError, CaptureRequest, capture, verify_archive
+from backup_engine.cluster import ClusterConnection
+from fixtures.s3_server import S3Server
+from listserver import Listing, ListServer, a_config_map
+
+pytest_plugins = ["fixtures.s3"]
+pytestmark = pytest.mark.timeout(120)  # the first test waits for the server
+
+REQUEST = CaptureRequest(
+    backup_id=7,
+    name="nightly",
+    host_id=53,
+    hostname="console1",
+    time_initiated_ms=1_795_435_200_000,
+    initiated_by=None,
+    product_version="0.1.0",
+)
+HASTY = BucketAccess(retry_s=5, retries=3)
+OBJECT_BYTES = 700_000
+
+
+@pytest.fixture
+def bucket(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
+    bucket = f"capture-{secrets.token_hex(4)}"
+    s3_server.make_bucket(bucket)
+    return bucket
+
+
+@pytest.fixture(autouse=True)
+def large_objects(server: ListServer) -> None:
+    """Add so much that does not compress that the archive takes an upload in pieces."""
+    maps = [a_config_map(f"map-{n}", x=secrets.token_hex(OBJECT_BYTES)) for n in range(20)]
+    server.add(Listing("", "v1", "configmaps", "ConfigMap", maps))
+
+
+async def test_a_large_capture_goes_to_a_bucket_as_one_whole_archive(
+    cluster: ClusterConnection, bucket: str
+) -> None:
+    store = ArchiveStore.open(f"s3://{bucket}/archives", HASTY)
+
+    outcome = await capture(REQUEST, cluster, store)
+
+    assert outcome.size_bytes > 10 * OBJECT_BYTES
+    assert await store.list_names() == [outcome.archive_name]
+    assert (await verify_archive(store, outcome.archive_name)).is_valid
+    with pytest.raises(CaptureError) as caught:
+        await capture(REQUEST, cluster, store)
+    assert caught.value.reason == "ArchiveExists"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({}, "BucketMissing"),
+        ({"AWS_SECRET_ACCESS_KEY": "wrong-secret"}, "StorageDenied"),
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "StorageUnreachable"),
+    ],
+)
+async def test_a_bucket_that_cannot_be_written_fails_the_capture_with_a_reason(
+    cluster: ClusterConnection,
+    bucket: str,
+    monkeypatch: pytest.MonkeyPatch,
+    wrong: dict[str, str],
+    reason: str,
+) -> None:
+    for name, value in wrong.items():
+        monkeypatch.setenv(name, value)
+    store = ArchiveStore.open(f"s3://{bucket}-elsewhere/archives", HASTY)
+
+    with pytest.raises(CaptureError) as caught:
+        await capture(REQUEST, cluster, store)
+
+    assert caught.value.reason == reason
+    assert "wrong-secret" not in caught.value.message
