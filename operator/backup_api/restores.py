@@ -154,3 +154,10 @@ class DeleteRestoreErrors(EndpointErrors):
     UNKNOWN_RESTORE = 404, 1001, FINAL, "There is no restore with this id."
     FINISHED = 422, 1017, FINAL, "A finished restore cannot be deleted."
     NOT_DELETED = 500, 1000, TRANSIENT, "The restore could not be deleted."
+
+
+class InternalOperationErrors(EndpointErrors):
+    """Refusals of haAction and updateiptablesprefile, which nothing here calls (spec §4.6)."""
+
+    UNKNOWN = 404, 1001, FINAL, "There is nothing to act on."
+    FAILED = 500, 1000, TRANSIENT, "The operation failed."
