@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from ssl import SSLContext
@@ -14,28 +15,29 @@ from fastapi import FastAPI
 from backup_api.endpoints import API_ROOT
 from backup_api.hosts import HostRecord
 from backup_engine.api_versions import list_api_versions
-from backup_engine.archive.store import ArchiveStore
+from backup_engine.archive.places import ArchivePlaces
 from backup_engine.auth.gate import Gate
 from backup_engine.auth.reviews import Reviews
 from backup_engine.auth.sec_tokens import OWN_LABEL, TokenFile, ensure_token
 from backup_engine.backups import Backups
 from backup_engine.cluster import ClusterConnection
+from backup_engine.configurations import DEFAULT, Configurations
 from backup_engine.data_directory import DataDirectory, locked
-from backup_engine.product import (
-    CONFIG_TIME_LIMIT_S,
-    Product,
-    build_about,
-    build_console,
-    installed_product,
-)
+from backup_engine.deploys import Deploys
+from backup_engine.product import Product, build_about, build_console, installed_product
+from backup_engine.records.configurations import ConfigurationRecords
 from backup_engine.records.database import Database
 from backup_engine.records.sqlite import build_sqlite_url, is_sqlite
 from backup_engine.routes.backups import build_backup_routes
+from backup_engine.routes.configurations import build_configuration_routes
+from backup_engine.routes.deploys import build_deploy_routes
 from backup_engine.routes.descriptions import build_about_routes, build_host_routes
 from backup_engine.routes.front_door import FrontDoor
 from backup_engine.routes.health import build_health_routes
 from backup_engine.routes.table import OPENAPI_PATH, ServedTable, list_operations
 from backup_engine.runs.capturing import Capturing
+from backup_engine.runs.deploying import Deployer, Preparation
+from backup_engine.runs.rules import DeployedRules, ReadRules
 from backup_engine.runs.runner import Runner
 from backup_engine.runs.watch import ArchiveWatch
 from backup_engine.serving import EngineServer, open_listener
@@ -50,10 +52,59 @@ from backup_engine.tls import (
 ALWAYS_NAMED: Final = ("localhost", "127.0.0.1")
 
 
+@dataclass(frozen=True, slots=True)
+class UseCases:
+    """What the routes call."""
+
+    backups: Backups
+    configurations: Configurations
+    deploys: Deploys
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """The engine's parts, put together but not at work: the app and what runs beside it."""
+
+    app: FastAPI
+    runner: Runner
+    deployer: Deployer
+
+    @property
+    def background(self) -> tuple[Callable[[], Awaitable[None]], ...]:
+        """Work that goes on while the app is served; each ends by cancellation."""
+        return self.runner.run, self.deployer.run
+
+
+async def build_engine(
+    database: Database,
+    cluster: ClusterConnection,
+    places: ArchivePlaces,
+    gate: Gate,
+    product: Product,
+    *,
+    read_rules: ReadRules | None = None,
+) -> Engine:
+    """Put the parts together on a migrated database; ``read_rules`` None: those deployed."""
+    hosts = (build_console(product),)
+    async with database.writing() as connection:
+        now_ms = int(_utc_now().timestamp() * 1000)
+        await ConfigurationRecords(connection).ensure(DEFAULT, now_ms)
+    rules = read_rules or DeployedRules(database)
+    capturing = Capturing(database, cluster, places, hosts, product, _utc_now, rules)
+    runner = Runner(database, places, capturing)
+    deployer = Deployer(database, hosts, Preparation(cluster, places), _utc_now)
+    cases = UseCases(
+        backups=Backups(database, hosts, product, _utc_now, runner.wake),
+        configurations=Configurations(database, hosts, places),
+        deploys=Deploys(database, hosts, _utc_now, deployer.wake),
+    )
+    return Engine(build_app(database, gate, cases, hosts, product), runner, deployer)
+
+
 def build_app(
     database: Database,
     gate: Gate,
-    backups: Backups,
+    cases: UseCases,
     hosts: Sequence[HostRecord],
     product: Product,
 ) -> FastAPI:
@@ -66,11 +117,14 @@ def build_app(
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.include_router(build_backup_routes(backups), prefix=API_ROOT)
-    app.include_router(build_host_routes(hosts), prefix=API_ROOT)
-    app.include_router(
-        build_about_routes(build_about(product), list_api_versions()), prefix=API_ROOT
-    )
+    for router in (
+        build_backup_routes(cases.backups),
+        build_configuration_routes(cases.configurations),
+        build_deploy_routes(cases.deploys),
+        build_host_routes(hosts),
+        build_about_routes(build_about(product), list_api_versions()),
+    ):
+        app.include_router(router, prefix=API_ROOT)
     app.include_router(build_health_routes(database))
     app.add_middleware(FrontDoor, gate=gate, table=ServedTable(list_operations()))
     return app
@@ -91,26 +145,19 @@ async def serve(settings: Settings, environment: Mapping[str, str]) -> None:
         connection = _find_cluster(settings, environment)
         cluster = await opened.enter_async_context(connection)
         archive_url = settings.archive_url or directory.archives.as_uri()
-        store = ArchiveStore.open(archive_url)
+        places = ArchivePlaces(archive_url)
+        store = places.open(None)
         if settings.archive_url is None:
             await store.ensure_no_leftovers()
         database = Database.open(database_url)
         opened.push_async_callback(database.close)
         await database.migrate()
 
-        product = installed_product()
-        hosts = (build_console(product),)
-        capturing = Capturing(
-            database, cluster, store, hosts, product, _utc_now, CONFIG_TIME_LIMIT_S
-        )
-        runner = Runner(database, store, capturing)
-        backups = Backups(database, hosts, product, _utc_now, runner.wake)
-        app = build_app(database, Gate(tokens, Reviews(cluster)), backups, hosts, product)
-        server = EngineServer(app, listener, tls)
-        watch = ArchiveWatch(
-            database, lambda: ArchiveStore.open(archive_url), settings.scan_interval
-        )
-        await _run_together(server, (runner.run, watch.run, *certificate_work))
+        gate = Gate(tokens, Reviews(cluster))
+        engine = await build_engine(database, cluster, places, gate, installed_product())
+        server = EngineServer(engine.app, listener, tls)
+        watch = ArchiveWatch(database, places, settings.scan_interval)
+        await _run_together(server, (*engine.background, watch.run, *certificate_work))
 
 
 async def _run_together(

@@ -14,9 +14,6 @@ CONSOLE_NAME: Final = "console"
 CONFIGURATION_ID: Final = 1
 """The one backup configuration (spec §5)."""
 
-CONFIG_TIME_LIMIT_S: Final = 180 * 60.0
-"""Default ``configuration_backup_time_limit`` (spec §13 no. 9)."""
-
 DATA_COMPONENTS: Final = frozenset(
     {"eventprocessor", "dataNode", "ariel_query_server", "ariel_proxy_server"}
 )

@@ -7,12 +7,33 @@ from enum import StrEnum, unique
 
 @unique
 class Verb(StrEnum):
-    """What is asked for on the virtual resource ``backups`` of Kubernetes' access control."""
+    """What is asked for on a virtual resource of Kubernetes' access control."""
 
     GET = "get"
     CREATE = "create"
     UPDATE = "update"
     DELETE = "delete"
+
+
+@unique
+class Resource(StrEnum):
+    """The virtual resources, one per capability; no such objects exist in the cluster."""
+
+    BACKUPS = "backups"
+    CONFIGURATIONS = "configurations"
+    DEPLOYS = "deploys"
+    HOSTS = "hosts"
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """What an endpoint asks of its caller."""
+
+    verb: Verb
+    resource: Resource
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.resource}"
 
 
 @dataclass(frozen=True, slots=True)

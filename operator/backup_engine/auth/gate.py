@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from backup_engine.auth.callers import Caller, UnknownCallerError, Verb
+from backup_engine.auth.callers import Caller, Right, UnknownCallerError
 from backup_engine.auth.reviews import Reviews
 from backup_engine.auth.sec_tokens import TokenFile
 
@@ -44,12 +44,12 @@ class Gate:
             raise UnknownCallerError(f"{NO_CREDENTIALS}, and the bearer token is not accepted")
         return Credential(Caller(user.username, user), bearer)
 
-    async def is_allowed(self, credential: Credential, verb: Verb | None) -> bool:
+    async def is_allowed(self, credential: Credential, right: Right | None) -> bool:
         """Tell whether the caller may; None asks for no right beyond being known.
 
         Raises ReviewFailedError.
         """
         user, bearer = credential.caller.user, credential.bearer
-        if verb is None or user is None or bearer is None:
+        if right is None or user is None or bearer is None:
             return True
-        return await self._reviews.is_allowed(bearer, user, verb)
+        return await self._reviews.is_allowed(bearer, user, right)

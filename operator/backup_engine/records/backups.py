@@ -46,6 +46,7 @@ class NewBackup:
     initiated_by: str
     app_deployment_location: AppDeploymentLocation
     archive_name: str
+    archive_directory: str | None = None  # None: where the settings say
     is_on_demand: bool = True
 
 
@@ -55,6 +56,7 @@ class StoredBackup:
 
     record: BackupRecord
     archive_name: str
+    archive_directory: str | None
     failure_reason: str | None
     failure_message: str | None
 
@@ -155,4 +157,10 @@ class BackupRecords:
 
 def _stored(row: RowMapping) -> StoredBackup:
     record = BackupRecord.model_validate(dict(row))
-    return StoredBackup(record, row["archive_name"], row["failure_reason"], row["failure_message"])
+    return StoredBackup(
+        record,
+        row["archive_name"],
+        row["archive_directory"],
+        row["failure_reason"],
+        row["failure_message"],
+    )

@@ -154,9 +154,9 @@ class FrontDoor:
             exchange.refusal_headers["WWW-Authenticate"] = "Bearer"
             raise RefusalError(FrameworkErrors.NO_CREDENTIALS, str(trouble)) from trouble
         exchange.caller = credential.caller
-        verb = wanted.verb if wanted is not None else None
-        if not await self._gate.is_allowed(credential, verb):
-            message = f"{credential.caller.name} has insufficient capabilities to {verb} backups"
+        right = wanted.right if wanted is not None else None
+        if not await self._gate.is_allowed(credential, right):
+            message = f"{credential.caller.name} has insufficient capabilities to {right}"
             raise RefusalError(FrameworkErrors.NOT_CAPABLE, message)
 
 

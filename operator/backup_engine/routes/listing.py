@@ -21,6 +21,13 @@ def answer_element(endpoint: Endpoint, element: Element, selection: Selection | 
     return build_answer(select(element, selection), endpoint.success)
 
 
+def answer_whole(
+    endpoint: Endpoint, elements: Iterable[Element], selection: Selection | None
+) -> Response:
+    """Build the answer with a list that takes no ``Range``."""
+    return build_answer([select(element, selection) for element in elements], endpoint.success)
+
+
 def answer_page(
     endpoint: Endpoint,
     elements: Iterable[Element],

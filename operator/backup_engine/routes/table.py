@@ -7,7 +7,7 @@ from typing import Final
 
 from backup_api import endpoints
 from backup_api.endpoints import API_ROOT, Endpoint
-from backup_engine.auth.callers import Verb
+from backup_engine.auth.callers import Resource, Right, Verb
 
 OPENAPI_PATH: Final = f"{API_ROOT}/openapi.json"
 LIVE_PATH: Final = "/healthz"
@@ -18,13 +18,13 @@ READY_PATH: Final = "/readyz"
 class Operation:
     """One method of one path, from the root of the server.
 
-    ``endpoint`` None: not part of the appliance's API. ``verb`` None: any known caller may.
+    ``endpoint`` None: not part of the appliance's API. ``right`` None: any known caller may.
     """
 
     method: str
     path: str
     endpoint: Endpoint | None = None
-    verb: Verb | None = None
+    right: Right | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +40,22 @@ class Match:
         return ", ".join(sorted(self.operations))
 
 
-VERBS: Final = {
-    endpoints.LIST_BACKUPS: Verb.GET,
-    endpoints.CREATE_BACKUP: Verb.CREATE,
-    endpoints.GET_BACKUP: Verb.GET,
-    endpoints.CHANGE_BACKUP: Verb.UPDATE,
-    endpoints.DELETE_BACKUP: Verb.DELETE,
+_SEE_BACKUPS: Final = Right(Verb.GET, Resource.BACKUPS)
+_SEE_CONFIGURATIONS: Final = Right(Verb.GET, Resource.CONFIGURATIONS)
+
+RIGHTS: Final = {
+    endpoints.LIST_BACKUPS: _SEE_BACKUPS,
+    endpoints.CREATE_BACKUP: Right(Verb.CREATE, Resource.BACKUPS),
+    endpoints.GET_BACKUP: _SEE_BACKUPS,
+    endpoints.CHANGE_BACKUP: Right(Verb.UPDATE, Resource.BACKUPS),
+    endpoints.DELETE_BACKUP: Right(Verb.DELETE, Resource.BACKUPS),
+    endpoints.LIST_CONFIGURATIONS: _SEE_CONFIGURATIONS,
+    endpoints.GET_CONFIGURATION: _SEE_CONFIGURATIONS,
+    endpoints.LIST_STAGED_CONFIGURATIONS: _SEE_CONFIGURATIONS,
+    endpoints.GET_STAGED_CONFIGURATION: _SEE_CONFIGURATIONS,
+    endpoints.CHANGE_CONFIGURATION: Right(Verb.UPDATE, Resource.CONFIGURATIONS),
+    endpoints.GET_DEPLOY: Right(Verb.GET, Resource.DEPLOYS),
+    endpoints.START_DEPLOY: Right(Verb.CREATE, Resource.DEPLOYS),
     endpoints.ABOUT: None,
     endpoints.LIST_VERSIONS: None,
     endpoints.GET_VERSION: None,
@@ -58,8 +68,8 @@ VERBS: Final = {
 def list_operations() -> tuple[Operation, ...]:
     """List everything that is served."""
     api = (
-        Operation(endpoint.method, API_ROOT + endpoint.path, endpoint, verb)
-        for endpoint, verb in VERBS.items()
+        Operation(endpoint.method, API_ROOT + endpoint.path, endpoint, right)
+        for endpoint, right in RIGHTS.items()
     )
     others = (Operation("GET", path) for path in (OPENAPI_PATH, LIVE_PATH, READY_PATH))
     return (*api, *others)
