@@ -57,6 +57,8 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         "--tls-name", action="append", metavar="NAME", help="further name of the server; repeatable"
     )
     add("--scan-interval", type=float, metavar="S", help="seconds between looks at the archives")
+    add("--nightly-at", metavar="HH:MM", help="when nightly runs begin (default: 00:00)")
+    add("--time-zone", metavar="ZONE", help="of --nightly-at, such as Europe/Berlin (default: UTC)")
     add("--log-level", metavar="LEVEL", help="debug, info (default), warning or error")
 
 

@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from ssl import SSLContext
@@ -37,8 +37,10 @@ from backup_engine.routes.health import build_health_routes
 from backup_engine.routes.table import OPENAPI_PATH, ServedTable, list_operations
 from backup_engine.runs.capturing import Capturing
 from backup_engine.runs.deploying import Deployer, Preparation
+from backup_engine.runs.nightly import Nightly, NightlyRules
 from backup_engine.runs.rules import DeployedRules, ReadRules
 from backup_engine.runs.runner import Runner
+from backup_engine.runs.schedule import NightlySchedule
 from backup_engine.runs.watch import ArchiveWatch
 from backup_engine.serving import EngineServer, open_listener
 from backup_engine.settings import Settings, UsageError
@@ -68,11 +70,21 @@ class Engine:
     app: FastAPI
     runner: Runner
     deployer: Deployer
+    nightly: Nightly
 
     @property
     def background(self) -> tuple[Callable[[], Awaitable[None]], ...]:
         """Work that goes on while the app is served; each ends by cancellation."""
-        return self.runner.run, self.deployer.run
+        return self.runner.run, self.deployer.run, self.nightly.run
+
+
+@dataclass(frozen=True, slots=True)
+class Conduct:
+    """What time it is, and how the engine behaves in time; no rules: those deployed."""
+
+    clock: Callable[[], datetime]
+    nightly: NightlyRules = field(default_factory=NightlyRules)
+    capture_rules: ReadRules | None = None
 
 
 async def build_engine(
@@ -81,24 +93,27 @@ async def build_engine(
     places: ArchivePlaces,
     gate: Gate,
     product: Product,
-    *,
-    read_rules: ReadRules | None = None,
+    conduct: Conduct,
 ) -> Engine:
-    """Put the parts together on a migrated database; ``read_rules`` None: those deployed."""
-    hosts = (build_console(product),)
+    """Put the parts together on a migrated database."""
+    clock = conduct.clock
+    console = build_console(product)
+    hosts = (console,)
     async with database.writing() as connection:
-        now_ms = int(_utc_now().timestamp() * 1000)
+        now_ms = int(clock().timestamp() * 1000)
         await ConfigurationRecords(connection).ensure(DEFAULT, now_ms)
-    rules = read_rules or DeployedRules(database)
-    capturing = Capturing(database, cluster, places, hosts, product, _utc_now, rules)
+    rules = conduct.capture_rules or DeployedRules(database)
+    capturing = Capturing(database, cluster, places, hosts, product, clock, rules)
     runner = Runner(database, places, capturing)
-    deployer = Deployer(database, hosts, Preparation(cluster, places), _utc_now)
+    deployer = Deployer(database, hosts, Preparation(cluster, places), clock)
+    nightly = Nightly(database, places, console, product, clock, conduct.nightly, runner.wake)
     cases = UseCases(
-        backups=Backups(database, hosts, product, _utc_now, runner.wake),
+        backups=Backups(database, hosts, product, clock, runner.wake),
         configurations=Configurations(database, hosts, places),
-        deploys=Deploys(database, hosts, _utc_now, deployer.wake),
+        deploys=Deploys(database, hosts, clock, deployer.wake),
     )
-    return Engine(build_app(database, gate, cases, hosts, product), runner, deployer)
+    app = build_app(database, gate, cases, hosts, product)
+    return Engine(app, runner, deployer, nightly)
 
 
 def build_app(
@@ -154,7 +169,9 @@ async def serve(settings: Settings, environment: Mapping[str, str]) -> None:
         await database.migrate()
 
         gate = Gate(tokens, Reviews(cluster))
-        engine = await build_engine(database, cluster, places, gate, installed_product())
+        schedule = NightlySchedule(settings.nightly_at, settings.time_zone)
+        conduct = Conduct(_utc_now, NightlyRules(schedule))
+        engine = await build_engine(database, cluster, places, gate, installed_product(), conduct)
         server = EngineServer(engine.app, listener, tls)
         watch = ArchiveWatch(database, places, settings.scan_interval)
         await _run_together(server, (*engine.background, watch.run, *certificate_work))

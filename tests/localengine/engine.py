@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import httpx2
 
-from backup_engine.app import Engine, build_engine
+from backup_engine.app import Conduct, Engine, build_engine
 from backup_engine.archive.places import ArchivePlaces
 from backup_engine.auth.gate import Gate
 from backup_engine.auth.reviews import Reviews
@@ -19,6 +20,7 @@ from backup_engine.cluster import ClusterConnection
 from backup_engine.product import Product
 from backup_engine.records.database import Database
 from backup_engine.records.sqlite import build_sqlite_url
+from backup_engine.runs.nightly import NightlyRules
 from backup_engine.runs.rules import CaptureRules
 from backup_engine.runs.watch import ArchiveWatch
 
@@ -103,13 +105,21 @@ class LocalEngine:
                 await asyncio.sleep(0.02)
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 async def _work(run: Callable[[], Awaitable[None]]) -> None:
     await run()
 
 
 @asynccontextmanager
 async def local_engine(
-    directory: Path, kubeconfig: Path, time_limit_s: float | None = None
+    directory: Path,
+    kubeconfig: Path,
+    time_limit_s: float | None = None,
+    nightly: NightlyRules | None = None,
+    clock: Callable[[], datetime] = _now,
 ) -> AsyncIterator[LocalEngine]:
     """Compose an engine on ``directory``; a second one stands for the first, restarted."""
     tokens = directory / "tokens"
@@ -130,7 +140,8 @@ async def local_engine(
             return CaptureRules(time_limit_s or 0.0, CaptureLimits())
 
         read_rules = tight if time_limit_s is not None else None
-        parts = await build_engine(database, cluster, places, gate, PRODUCT, read_rules=read_rules)
+        conduct = Conduct(clock, nightly or NightlyRules(), read_rules)
+        parts = await build_engine(database, cluster, places, gate, PRODUCT, conduct)
         client = await opened.enter_async_context(
             httpx2.AsyncClient(
                 transport=httpx2.ASGITransport(parts.app, raise_app_exceptions=False),
