@@ -60,9 +60,9 @@ class RestoreRecord(WireRecord):
     backup_id: int | None = None
     backup_name: str | None = None
     backup_version: str | None = None
-    backup_type: BackupType | None = None
+    backup_type: Annotated[BackupType | None, known_word(BackupType)] = None
     backup_filename: str | None = None
-    groups: tuple[RestoreGroup, ...] | None = None
+    groups: tuple[str, ...] | None = None  # words of RestoreGroup, or newer ones
 
 
 SORTABLE_RESTORES: Final = frozenset(
