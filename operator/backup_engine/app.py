@@ -13,7 +13,6 @@ from typing import Final
 from fastapi import FastAPI
 
 from backup_api.endpoints import API_ROOT
-from backup_api.hosts import HostRecord
 from backup_engine.api_versions import list_api_versions
 from backup_engine.archive.places import ArchivePlaces
 from backup_engine.auth.gate import Gate
@@ -24,6 +23,7 @@ from backup_engine.cluster import ClusterConnection
 from backup_engine.configurations import DEFAULT, Configurations
 from backup_engine.data_directory import DataDirectory, locked
 from backup_engine.deploys import Deploys
+from backup_engine.hosts import Hosts
 from backup_engine.product import Product, build_about, build_console, installed_product
 from backup_engine.records.configurations import ConfigurationRecords
 from backup_engine.records.database import Database
@@ -31,9 +31,15 @@ from backup_engine.records.sqlite import build_sqlite_url, is_sqlite
 from backup_engine.routes.backups import build_backup_routes
 from backup_engine.routes.configurations import build_configuration_routes
 from backup_engine.routes.deploys import build_deploy_routes
-from backup_engine.routes.descriptions import build_about_routes, build_host_routes
+from backup_engine.routes.descriptions import build_about_routes
 from backup_engine.routes.front_door import FrontDoor
 from backup_engine.routes.health import build_health_routes
+from backup_engine.routes.hosts import (
+    build_host_routes,
+    build_refused_routes,
+    build_server_routes,
+    build_tunnel_routes,
+)
 from backup_engine.routes.table import OPENAPI_PATH, ServedTable, list_operations
 from backup_engine.runs.capturing import Capturing
 from backup_engine.runs.deploying import Deployer, Preparation
@@ -112,7 +118,7 @@ async def build_engine(
         configurations=Configurations(database, hosts, places),
         deploys=Deploys(database, hosts, clock, deployer.wake),
     )
-    app = build_app(database, gate, cases, hosts, product)
+    app = build_app(database, gate, cases, Hosts(hosts), product)
     return Engine(app, runner, deployer, nightly)
 
 
@@ -120,7 +126,7 @@ def build_app(
     database: Database,
     gate: Gate,
     cases: UseCases,
-    hosts: Sequence[HostRecord],
+    hosts: Hosts,
     product: Product,
 ) -> FastAPI:
     """Put routes and the checks before them together."""
@@ -137,6 +143,9 @@ def build_app(
         build_configuration_routes(cases.configurations),
         build_deploy_routes(cases.deploys),
         build_host_routes(hosts),
+        build_tunnel_routes(hosts),
+        build_server_routes(hosts),
+        build_refused_routes(),
         build_about_routes(build_about(product), list_api_versions()),
     ):
         app.include_router(router, prefix=API_ROOT)

@@ -27,7 +27,7 @@ from backup_api.errors import (
 from backup_api.hosts import HostRecord, HostStatus
 from backup_api.paging import ItemRange, Page
 from backup_engine.errors import RefusalError
-from backup_engine.product import CONFIGURATION_ID, DATA_COMPONENTS, Product
+from backup_engine.product import CONFIGURATION_ID, Product
 from backup_engine.query.binding import Bound
 from backup_engine.query.sort import SortKey
 from backup_engine.records.backups import (
@@ -188,7 +188,7 @@ def check_host(host: HostRecord, backup_type: BackupType) -> None:
     if backup_type is BackupType.CONFIG and not host.is_console:
         message = f"Host {host.id} is not the Console, which alone makes CONFIG backups"
         raise RefusalError(CreateBackupErrors.NOT_THE_CONSOLE, message)
-    if backup_type is BackupType.DATA and not DATA_COMPONENTS & set(host.components or ()):
+    if backup_type is BackupType.DATA and not host.stores_data:
         message = f"Host {host.id} stores no event or flow data"
         raise RefusalError(CreateBackupErrors.NO_DATA_ON_HOST, message)
 

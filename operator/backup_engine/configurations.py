@@ -19,7 +19,7 @@ from backup_api.configurations import (
 from backup_api.hosts import HostRecord, HostStatus
 from backup_engine.archive.places import ArchivePlaces
 from backup_engine.errors import RefusalError
-from backup_engine.product import CONFIGURATION_ID, DATA_COMPONENTS
+from backup_engine.product import CONFIGURATION_ID
 from backup_engine.records.configurations import ConfigurationRecords, StoredConfiguration
 from backup_engine.records.database import Database
 
@@ -176,7 +176,7 @@ def check_data_hosts(
             message = f"host {host.id} is not Active but {host.status}"
             raise RefusalError(ChangeConfigurationErrors.HOST_NOT_ACTIVE, message)
     for host in listed:
-        if not DATA_COMPONENTS & set(host.components or ()):
+        if not host.stores_data:
             message = f"host {host.id} stores no event or flow data"
             raise RefusalError(ChangeConfigurationErrors.HOST_WITHOUT_DATA, message)
 

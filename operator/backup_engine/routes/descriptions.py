@@ -1,4 +1,4 @@
-"""What the server tells about itself: about, versions, hosts (spec §6.1, §8)."""
+"""What the server tells about itself: about and versions (spec §8)."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -7,12 +7,10 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from backup_api.about import ApiVersion, SystemAbout
-from backup_api.endpoints import ABOUT, GET_HOST, GET_VERSION, LIST_HOSTS, LIST_VERSIONS
-from backup_api.errors import GetHostErrors, GetVersionErrors
-from backup_api.hosts import HostRecord
+from backup_api.endpoints import ABOUT, GET_VERSION, LIST_VERSIONS
+from backup_api.errors import GetVersionErrors
 from backup_engine.errors import RefusalError
-from backup_engine.product import COMPONENTS
-from backup_engine.query.shapes import Listing, Members, Plain, PlainType, build_members
+from backup_engine.query.shapes import build_members
 from backup_engine.routes.call import CurrentCall
 from backup_engine.routes.documentation import document
 from backup_engine.routes.listing import answer_element, answer_fixed_list
@@ -20,10 +18,6 @@ from backup_engine.routes.parameters import convert_fields, convert_id
 
 _ABOUT_MEMBERS: Final = build_members(SystemAbout)
 _VERSION_MEMBERS: Final = build_members(ApiVersion)
-
-# the contract's model takes any component, as a client must; a filter knows the words (spec §6.0)
-_COMPONENTS: Final = Listing(Plain(PlainType.CHOICE, COMPONENTS))
-_HOST_MEMBERS: Final = Members({**build_members(HostRecord).shapes, "components": _COMPONENTS})
 
 
 def build_about_routes(about: SystemAbout, versions: Sequence[ApiVersion]) -> APIRouter:
@@ -53,28 +47,5 @@ def build_about_routes(about: SystemAbout, versions: Sequence[ApiVersion]) -> AP
             raise RefusalError(unknown, f"Version {version_id} was not found")
         element = by_id[version_id].model_dump(mode="json")
         return answer_element(GET_VERSION, element, selection)
-
-    return router
-
-
-def build_host_routes(hosts: Sequence[HostRecord]) -> APIRouter:
-    """Build the routes of ``/config/deployment/hosts``."""
-    router = APIRouter(tags=["hosts"])
-    by_id = {host.id: host for host in hosts}
-
-    @router.api_route(**document(LIST_HOSTS, list[HostRecord]))
-    async def list_hosts(call: CurrentCall) -> Response:
-        """List the deployed hosts (spec §6.1)."""
-        elements = [host.model_dump(mode="json") for host in hosts]
-        return answer_fixed_list(call, LIST_HOSTS, elements, _HOST_MEMBERS)
-
-    @router.api_route(**document(GET_HOST, HostRecord))
-    async def get_host(call: CurrentCall) -> Response:
-        """Get one deployed host (spec §6.1)."""
-        selection = convert_fields(call.query().get("fields"), _HOST_MEMBERS)
-        host_id = convert_id(call.ids["id"], GetHostErrors.UNKNOWN_HOST, GetHostErrors.WRONG_ID)
-        if host_id not in by_id:
-            raise RefusalError(GetHostErrors.UNKNOWN_HOST, f"Host {host_id} was not found")
-        return answer_element(GET_HOST, by_id[host_id].model_dump(mode="json"), selection)
 
     return router

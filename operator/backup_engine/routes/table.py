@@ -42,6 +42,7 @@ class Match:
 
 _SEE_BACKUPS: Final = Right(Verb.GET, Resource.BACKUPS)
 _SEE_CONFIGURATIONS: Final = Right(Verb.GET, Resource.CONFIGURATIONS)
+_CHANGE_HOSTS: Final = Right(Verb.UPDATE, Resource.HOSTS)
 
 RIGHTS: Final = {
     endpoints.LIST_BACKUPS: _SEE_BACKUPS,
@@ -61,6 +62,16 @@ RIGHTS: Final = {
     endpoints.GET_VERSION: None,
     endpoints.LIST_HOSTS: None,
     endpoints.GET_HOST: None,
+    endpoints.CHANGE_ALLOCATION: _CHANGE_HOSTS,
+    endpoints.LIST_STAGED_HOSTS: None,
+    endpoints.GET_STAGED_HOST: None,
+    endpoints.LIST_TUNNELS: None,
+    endpoints.LIST_STAGED_TUNNELS: None,
+    endpoints.CHANGE_TUNNEL: _CHANGE_HOSTS,
+    endpoints.LIST_SERVERS: None,
+    endpoints.GET_SERVER: None,
+    endpoints.HA_ACTION: _CHANGE_HOSTS,
+    endpoints.UPDATE_IPTABLES: _CHANGE_HOSTS,
 }
 """The endpoints that this engine serves, with the right that each needs."""
 
