@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from ssl import SSLContext
 from typing import Final
@@ -23,6 +24,7 @@ from backup_engine.cluster import ClusterConnection
 from backup_engine.configurations import DEFAULT, Configurations
 from backup_engine.data_directory import DataDirectory, locked
 from backup_engine.deploys import Deploys
+from backup_engine.documentation import Documentation, build_documentation
 from backup_engine.hosts import Hosts
 from backup_engine.product import Product, build_about, build_console, installed_product
 from backup_engine.records.configurations import ConfigurationRecords
@@ -34,13 +36,14 @@ from backup_engine.routes.deploys import build_deploy_routes
 from backup_engine.routes.descriptions import build_about_routes
 from backup_engine.routes.front_door import FrontDoor
 from backup_engine.routes.health import build_health_routes
+from backup_engine.routes.help import build_help_routes
 from backup_engine.routes.hosts import (
     build_host_routes,
     build_refused_routes,
     build_server_routes,
     build_tunnel_routes,
 )
-from backup_engine.routes.table import OPENAPI_PATH, ServedTable, list_operations
+from backup_engine.routes.table import OPENAPI_PATH, RIGHTS, ServedTable, list_operations
 from backup_engine.runs.capturing import Capturing
 from backup_engine.runs.deploying import Deployer, Preparation
 from backup_engine.runs.nightly import Nightly, NightlyRules
@@ -138,6 +141,12 @@ def build_app(
         redoc_url=None,
         redirect_slashes=False,
     )
+
+    @cache
+    def read_documentation() -> Documentation:
+        supported = [each for each in list_api_versions() if not each.deprecated]
+        return build_documentation(tuple(RIGHTS), supported, app.openapi())
+
     for router in (
         build_backup_routes(cases.backups),
         build_configuration_routes(cases.configurations),
@@ -146,7 +155,8 @@ def build_app(
         build_tunnel_routes(hosts),
         build_server_routes(hosts),
         build_refused_routes(),
-        build_about_routes(build_about(product), list_api_versions()),
+        build_about_routes(build_about(product), list_api_versions(), read_documentation),
+        build_help_routes(read_documentation, gate),
     ):
         app.include_router(router, prefix=API_ROOT)
     app.include_router(build_health_routes(database))

@@ -1,7 +1,8 @@
 """What the server tells about itself: about and versions (spec §8)."""
 
+import asyncio
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from fastapi import APIRouter
 from starlette.responses import Response
@@ -13,6 +14,7 @@ from backup_engine.errors import RefusalError
 from backup_engine.query.shapes import build_members
 from backup_engine.routes.call import CurrentCall
 from backup_engine.routes.documentation import document
+from backup_engine.routes.help import ReadDocumentation
 from backup_engine.routes.listing import answer_element, answer_fixed_list
 from backup_engine.routes.parameters import convert_fields, convert_id
 
@@ -20,8 +22,10 @@ _ABOUT_MEMBERS: Final = build_members(SystemAbout)
 _VERSION_MEMBERS: Final = build_members(ApiVersion)
 
 
-def build_about_routes(about: SystemAbout, versions: Sequence[ApiVersion]) -> APIRouter:
-    """Build the routes of ``/system/about`` and ``/help/versions``."""
+def build_about_routes(
+    about: SystemAbout, versions: Sequence[ApiVersion], read: ReadDocumentation
+) -> APIRouter:
+    """Build the routes of ``/system/about`` and ``/help/versions``; ``read`` knows the roots."""
     router = APIRouter(tags=["descriptions"])
     by_id = {version.id: version for version in versions}
 
@@ -34,7 +38,7 @@ def build_about_routes(about: SystemAbout, versions: Sequence[ApiVersion]) -> AP
     @router.api_route(**document(LIST_VERSIONS, list[ApiVersion]))
     async def list_versions(call: CurrentCall) -> Response:
         """List the versions of the API that are accepted (spec §8)."""
-        elements = [version.model_dump(mode="json") for version in versions]
+        elements = await asyncio.to_thread(_dump, versions)
         return answer_fixed_list(call, LIST_VERSIONS, elements, _VERSION_MEMBERS)
 
     @router.api_route(**document(GET_VERSION, ApiVersion))
@@ -45,7 +49,14 @@ def build_about_routes(about: SystemAbout, versions: Sequence[ApiVersion]) -> AP
         version_id = convert_id(call.ids["id"], unknown, unknown)
         if version_id not in by_id:
             raise RefusalError(unknown, f"Version {version_id} was not found")
-        element = by_id[version_id].model_dump(mode="json")
+        (element,) = await asyncio.to_thread(_dump, [by_id[version_id]])
         return answer_element(GET_VERSION, element, selection)
+
+    def _dump(chosen: Sequence[ApiVersion]) -> list[dict[str, Any]]:
+        documentation = read()
+        return [
+            {**each.model_dump(mode="json"), "root_resource_ids": documentation.roots(each.version)}
+            for each in chosen
+        ]
 
     return router

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from backup_api.errors import FrameworkErrors
 from backup_engine.api_versions import SpokenVersion, WrongVersionError, choose_spoken
 from backup_engine.auth.audit import AuditLine, write_audit
-from backup_engine.auth.callers import Caller, ReviewFailedError, UnknownCallerError
+from backup_engine.auth.callers import ReviewFailedError, UnknownCallerError
 from backup_engine.auth.gate import Credential, Gate
 from backup_engine.errors import RefusalError
 from backup_engine.routes.answers import ServerErrors, build_refusal, find_server_error
@@ -48,7 +48,7 @@ class Exchange:
     headers: Mapping[str, str]
     path: str
     request_id: str
-    caller: Caller | None = None
+    credential: Credential | None = None
     version: SpokenVersion | None = None
     operation: Operation | None = None
     call: Call | None = None
@@ -135,10 +135,10 @@ class FrontDoor:
         if operation.method == "POST" and not is_json(exchange.headers.get("content-type")):
             message = "Expected Content-Type: application/json, in UTF-8"
             raise RefusalError(FrameworkErrors.WRONG_CONTENT_TYPE, message)
-        if exchange.caller is not None and exchange.version is not None:
+        if exchange.credential is not None and exchange.version is not None:
             assert match is not None
             exchange.call = Call(
-                caller=exchange.caller,
+                credential=exchange.credential,
                 version=exchange.version.number,
                 headers=exchange.headers,
                 ids=match.ids,
@@ -153,7 +153,7 @@ class FrontDoor:
         except UnknownCallerError as trouble:
             exchange.refusal_headers["WWW-Authenticate"] = "Bearer"
             raise RefusalError(FrameworkErrors.NO_CREDENTIALS, str(trouble)) from trouble
-        exchange.caller = credential.caller
+        exchange.credential = credential
         right = wanted.right if wanted is not None else None
         if not await self._gate.is_allowed(credential, right):
             message = f"{credential.caller.name} has insufficient capabilities to {right}"
@@ -244,7 +244,7 @@ def _audit(exchange: Exchange) -> None:
     client = exchange.scope.get("client")
     write_audit(
         AuditLine(
-            who=exchange.caller.name if exchange.caller is not None else _STRANGER,
+            who=exchange.credential.caller.name if exchange.credential is not None else _STRANGER,
             client=str(client[0]) if client else "",
             what=f"{exchange.method} {exchange.path}"[:300],
             subject=(exchange.call.subject if exchange.call is not None else None) or "",
