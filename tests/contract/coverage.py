@@ -98,7 +98,7 @@ FRAMEWORK: Mapping[FrameworkErrors, tuple[FrameworkCover, ...]] = {
         FrameworkCover(
             Case(_GATE + "test_an_unknown_field_is_422_30"),
             frozenset(ask.endpoint for ask in WITH_FIELDS),
-            "it takes no fields (spec §1)",
+            "it takes no fields (spec §1), or is refused whatever they are (spec §4.6)",
         ),
     ),
     FrameworkErrors.WRONG_RANGE: (

@@ -7,13 +7,13 @@ from backup_api.errors import EndpointErrors
 from contract.cover import (
     BROKEN,
     NO_DATA_RUNS,
-    NO_LICENCES,
+    NO_HARDWARE_LIMIT,
     NO_RESTORES,
+    NO_SERIALIZED_LICENCE,
     NO_SUCH_GROUP,
     NO_SUCH_MEMBER,
     NO_TEXT,
     NO_TUNNELS,
-    NOT_YET,
     ONE_HOST,
     ONLY_BY_LEVER,
     REFUSED_ALWAYS,
@@ -39,7 +39,7 @@ _UNKNOWN_RESTORE = Case(_RESTORE + "test_an_unknown_restore_is_refused")
 _WRONG_CHANGE = Case(_SETTINGS + "test_a_wrong_change_is_refused_and_stages_nothing")
 _UNFIT_HOSTS = Case(_SETTINGS + "test_unfit_hosts_are_refused")
 _WRONG_ALLOCATION = Case(_STAGED_HOST + "test_an_impossible_allocation_is_refused")
-_POOL = Case(_STAGED_HOST + "test_the_licence_pool_is_not_endless")
+_HARDWARE = Case(_STAGED_HOST + "test_the_hardware_has_its_limits")
 
 
 def _both(case: Cover) -> tuple[Cover, Cover]:
@@ -63,7 +63,7 @@ OWN: Mapping[EndpointErrors, tuple[Cover, Cover]] = {
     errors.CreateBackupErrors.HOST_NOT_ACTIVE: (_UNFIT_HOST, ONE_HOST),
     errors.CreateBackupErrors.NOT_DEPLOYED: (
         Case(_CONFLICT + "test_a_staged_change_has_to_be_deployed_409_1011"),
-        NOT_YET,
+        Case(_CONFLICT + "test_a_change_of_the_settings_has_to_be_deployed_409_1011"),
     ),
     errors.CreateBackupErrors.NOT_THE_CONSOLE: (_UNFIT_HOST, ONE_HOST),
     errors.CreateBackupErrors.NO_DATA_ON_HOST: _both(
@@ -207,12 +207,12 @@ OWN: Mapping[EndpointErrors, tuple[Cover, Cover]] = {
     hosts.ChangeAllocationErrors.FPM_TOO_LOW: _both(_WRONG_ALLOCATION),
     hosts.ChangeAllocationErrors.SERIALIZED_LICENCE: (
         Case(_STAGED_HOST + "test_a_serialized_licence_is_fixed_417_1016"),
-        NO_LICENCES,
+        NO_SERIALIZED_LICENCE,
     ),
-    hosts.ChangeAllocationErrors.EPS_ABOVE_HARDWARE: _both(_WRONG_ALLOCATION),
-    hosts.ChangeAllocationErrors.FPM_ABOVE_HARDWARE: _both(_WRONG_ALLOCATION),
-    hosts.ChangeAllocationErrors.EPS_ABOVE_POOL: (_POOL, NO_LICENCES),
-    hosts.ChangeAllocationErrors.FPM_ABOVE_POOL: (_POOL, NO_LICENCES),
+    hosts.ChangeAllocationErrors.EPS_ABOVE_HARDWARE: (_HARDWARE, NO_HARDWARE_LIMIT),
+    hosts.ChangeAllocationErrors.FPM_ABOVE_HARDWARE: (_HARDWARE, NO_HARDWARE_LIMIT),
+    hosts.ChangeAllocationErrors.EPS_ABOVE_POOL: _both(_WRONG_ALLOCATION),
+    hosts.ChangeAllocationErrors.FPM_ABOVE_POOL: _both(_WRONG_ALLOCATION),
     hosts.ChangeAllocationErrors.INVALID: _both(
         Case(_STAGED_HOST + "test_a_body_without_an_allocation_is_refused")
     ),
@@ -259,21 +259,19 @@ OWN: Mapping[EndpointErrors, tuple[Cover, Cover]] = {
         Case("test_help.py::test_an_unknown_description_is_refused")
     ),
     documentation.GetDescriptionErrors.UNREADABLE: _both(BROKEN),
-    errors.GetDeployErrors.UNREADABLE: (BROKEN, NOT_YET),
+    errors.GetDeployErrors.UNREADABLE: _both(BROKEN),
     errors.StartDeployErrors.BUSY_OR_NOTHING: (
         Case("test_deploy.py::test_a_deploy_that_runs_is_409_1002"),
-        NOT_YET,
+        Case("test_deploy.py::test_of_many_deploys_one_runs_at_a_time_409_1002"),
     ),
-    errors.StartDeployErrors.REFUSED: (NO_TEXT, NOT_YET),
-    errors.StartDeployErrors.NOTHING_TO_DEPLOY: (
-        Case("test_deploy.py::test_nothing_to_deploy_is_409_1004"),
-        NOT_YET,
+    errors.StartDeployErrors.REFUSED: _both(NO_TEXT),
+    errors.StartDeployErrors.NOTHING_TO_DEPLOY: _both(
+        Case("test_deploy.py::test_nothing_to_deploy_is_409_1004")
     ),
-    errors.StartDeployErrors.WRONG_TYPE: (
-        Case("test_deploy.py::test_an_unknown_type_is_422_1005"),
-        NOT_YET,
+    errors.StartDeployErrors.WRONG_TYPE: _both(
+        Case("test_deploy.py::test_an_unknown_type_is_422_1005")
     ),
-    errors.StartDeployErrors.NOT_STARTED: (BROKEN, NOT_YET),
+    errors.StartDeployErrors.NOT_STARTED: _both(BROKEN),
     errors.AboutErrors.UNREADABLE: _both(BROKEN),
     errors.ListVersionsErrors.UNREADABLE: _both(BROKEN),
     errors.GetVersionErrors.UNKNOWN_VERSION: _both(

@@ -136,9 +136,26 @@ SERVED_BY_THE_ENGINE = frozenset(
         endpoints.GET_BACKUP,
         endpoints.CHANGE_BACKUP,
         endpoints.DELETE_BACKUP,
+        endpoints.HA_ACTION,
+        endpoints.UPDATE_IPTABLES,
+        endpoints.LIST_CONFIGURATIONS,
+        endpoints.GET_CONFIGURATION,
+        endpoints.LIST_STAGED_CONFIGURATIONS,
+        endpoints.GET_STAGED_CONFIGURATION,
+        endpoints.CHANGE_CONFIGURATION,
         endpoints.LIST_HOSTS,
         endpoints.GET_HOST,
+        endpoints.CHANGE_ALLOCATION,
+        endpoints.LIST_STAGED_HOSTS,
+        endpoints.GET_STAGED_HOST,
+        endpoints.LIST_TUNNELS,
+        endpoints.LIST_STAGED_TUNNELS,
+        endpoints.CHANGE_TUNNEL,
+        endpoints.GET_DEPLOY,
+        endpoints.START_DEPLOY,
         endpoints.ABOUT,
+        endpoints.LIST_SERVERS,
+        endpoints.GET_SERVER,
         endpoints.LIST_VERSIONS,
         endpoints.GET_VERSION,
     }
@@ -147,7 +164,11 @@ SERVED_BY_THE_ENGINE = frozenset(
 NOT_YET_ON_THE_ENGINE = frozenset(endpoints.ENDPOINTS) - SERVED_BY_THE_ENGINE
 """Rows of spec §1 that the engine does not serve yet."""
 
-_FIELDLESS = {endpoints.DELETE_RESTORE, endpoints.GET_DEPLOY, endpoints.START_DEPLOY}
+_FIELDLESS = endpoints.NEVER_CALLED | {
+    endpoints.DELETE_RESTORE,
+    endpoints.GET_DEPLOY,
+    endpoints.START_DEPLOY,
+}
 
 WITH_FIELDS = tuple(ask for ask in ASKS if ask.endpoint not in _FIELDLESS)
 WITH_BODY = tuple(
@@ -162,6 +183,12 @@ LISTS = tuple(ask for ask in ASKS if ask.endpoint.is_list)
 NO_CAPABILITY_ON_THE_ENGINE = NOT_YET_ON_THE_ENGINE | {
     endpoints.LIST_HOSTS,
     endpoints.GET_HOST,
+    endpoints.LIST_STAGED_HOSTS,
+    endpoints.GET_STAGED_HOST,
+    endpoints.LIST_TUNNELS,
+    endpoints.LIST_STAGED_TUNNELS,
+    endpoints.LIST_SERVERS,
+    endpoints.GET_SERVER,
     endpoints.ABOUT,
     endpoints.LIST_VERSIONS,
     endpoints.GET_VERSION,

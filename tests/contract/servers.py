@@ -141,6 +141,10 @@ class Conversation:
     async def deploy(self, deploy_type: str = "INCREMENTAL") -> dict[str, Any]:
         """Deploy, wait for the end and return the status; raises TimeoutError."""
         (await self.send("POST", DEPLOY, body={"type": deploy_type})).assert_is(200)
+        return await self.deployed()
+
+    async def deployed(self) -> dict[str, Any]:
+        """Wait until no deploy runs and return the status; raises TimeoutError."""
         async with asyncio.timeout(15):
             while True:
                 status: dict[str, Any] = (await self.send("GET", DEPLOY)).assert_is(200).json

@@ -96,8 +96,8 @@ async def test_a_body_without_an_allocation_is_refused(talk: Conversation, body:
         pytest.param("eps_allocation", 0, 1013, id="417_1013"),
         pytest.param("eps_allocation", -500, 1013, id="417_1013-negative"),
         pytest.param("fpm_allocation", 0, 1014, id="417_1014"),
-        pytest.param("eps_allocation", 10**9, 1017, id="417_1017"),
-        pytest.param("fpm_allocation", 10**12, 1018, id="417_1018"),
+        pytest.param("eps_allocation", 15_500, 1019, id="417_1019"),
+        pytest.param("fpm_allocation", 310_000, 1020, id="417_1020"),
     ],
 )
 async def test_an_impossible_allocation_is_refused(
@@ -115,11 +115,11 @@ async def test_an_impossible_allocation_is_refused(
 @pytest.mark.parametrize(
     ("name", "value", "code"),
     [
-        pytest.param("eps_allocation", 15_500, 1019, id="417_1019"),
-        pytest.param("fpm_allocation", 310_000, 1020, id="417_1020"),
+        pytest.param("eps_allocation", 10**9, 1017, id="417_1017"),
+        pytest.param("fpm_allocation", 10**12, 1018, id="417_1018"),
     ],
 )
-async def test_the_licence_pool_is_not_endless(
+async def test_the_hardware_has_its_limits(
     talk: Conversation, name: str, value: int, code: int
 ) -> None:
     (await talk.send("POST", f"{HOSTS}/{CONSOLE}", body={name: value})).assert_refused(417, code)
