@@ -156,6 +156,10 @@ SERVED_BY_THE_ENGINE = frozenset(
         endpoints.ABOUT,
         endpoints.LIST_SERVERS,
         endpoints.GET_SERVER,
+        endpoints.LIST_ENDPOINT_DESCRIPTIONS,
+        endpoints.GET_ENDPOINT_DESCRIPTION,
+        endpoints.LIST_RESOURCE_DESCRIPTIONS,
+        endpoints.GET_RESOURCE_DESCRIPTION,
         endpoints.LIST_VERSIONS,
         endpoints.GET_VERSION,
     }
@@ -190,6 +194,10 @@ NO_CAPABILITY_ON_THE_ENGINE = NOT_YET_ON_THE_ENGINE | {
     endpoints.LIST_SERVERS,
     endpoints.GET_SERVER,
     endpoints.ABOUT,
+    endpoints.LIST_ENDPOINT_DESCRIPTIONS,
+    endpoints.GET_ENDPOINT_DESCRIPTION,
+    endpoints.LIST_RESOURCE_DESCRIPTIONS,
+    endpoints.GET_RESOURCE_DESCRIPTION,
     endpoints.LIST_VERSIONS,
     endpoints.GET_VERSION,
 }
