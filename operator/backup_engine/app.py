@@ -17,8 +17,11 @@ from backup_api.endpoints import API_ROOT
 from backup_engine.api_versions import list_api_versions
 from backup_engine.archive.places import ArchivePlaces
 from backup_engine.auth.gate import Gate
+from backup_engine.auth.logins import Logins
+from backup_engine.auth.passwords import Users, UsersFileError, parse_users_file
 from backup_engine.auth.reviews import Reviews
 from backup_engine.auth.sec_tokens import OWN_LABEL, TokenFile, ensure_token
+from backup_engine.auth.watched_file import WatchedFile
 from backup_engine.backups import Backups
 from backup_engine.cluster import ClusterConnection
 from backup_engine.configurations import DEFAULT, Configurations
@@ -43,6 +46,7 @@ from backup_engine.routes.hosts import (
     build_server_routes,
     build_tunnel_routes,
 )
+from backup_engine.routes.logout import build_logout_routes
 from backup_engine.routes.table import OPENAPI_PATH, RIGHTS, ServedTable, list_operations
 from backup_engine.runs.capturing import Capturing
 from backup_engine.runs.deploying import Deployer, Preparation
@@ -159,6 +163,7 @@ def build_app(
         build_help_routes(read_documentation, gate),
     ):
         app.include_router(router, prefix=API_ROOT)
+    app.include_router(build_logout_routes(gate))
     app.include_router(build_health_routes(database))
     app.add_middleware(FrontDoor, gate=gate, table=ServedTable(list_operations()))
     return app
@@ -187,7 +192,8 @@ async def serve(settings: Settings, environment: Mapping[str, str]) -> None:
         opened.push_async_callback(database.close)
         await database.migrate()
 
-        gate = Gate(tokens, Reviews(cluster))
+        logins = await _open_logins(settings, database)
+        gate = Gate(tokens, Reviews(cluster), logins)
         schedule = NightlySchedule(settings.nightly_at, settings.time_zone)
         conduct = Conduct(_utc_now, NightlyRules(schedule))
         engine = await build_engine(database, cluster, places, gate, installed_product(), conduct)
@@ -235,6 +241,17 @@ async def _open_tokens(settings: Settings, directory: DataDirectory) -> TokenFil
         tokens = TokenFile(directory.token, OWN_LABEL)
     await tokens.load()
     return tokens
+
+
+async def _open_logins(settings: Settings, database: Database) -> Logins | None:
+    path = settings.users_file
+    if path is None:
+        return None
+    users: WatchedFile[Users] = WatchedFile(
+        path, "users file", lambda text: parse_users_file(text, path), UsersFileError, empty={}
+    )
+    await users.load()
+    return Logins(users, database, _utc_now)
 
 
 def _find_cluster(settings: Settings, environment: Mapping[str, str]) -> ClusterConnection:

@@ -67,6 +67,7 @@ class Settings(BaseSettings):
     data_dir: Path
     kubeconfig: Path | None = None
     token_file: Path | None = None
+    users_file: Path | None = None
     database_url: str | None = Field(default=None, repr=False)  # may hold a password
     archive_url: str | None = None
     tls_cert: Path | None = None
@@ -115,7 +116,7 @@ class Settings(BaseSettings):
             raise ValueError("expected debug, info, warning or error")
         return value.lower()
 
-    @field_validator("data_dir", "kubeconfig", "token_file", "tls_cert", "tls_key")
+    @field_validator("data_dir", "kubeconfig", "token_file", "users_file", "tls_cert", "tls_key")
     @classmethod
     def _make_absolute(cls, value: Path | None) -> Path | None:
         return value.absolute() if value is not None else None

@@ -13,8 +13,11 @@ import httpx2
 from backup_engine.app import Conduct, Engine, build_engine
 from backup_engine.archive.places import ArchivePlaces
 from backup_engine.auth.gate import Gate
+from backup_engine.auth.logins import Logins
+from backup_engine.auth.passwords import Users, UsersFileError, parse_users_file
 from backup_engine.auth.reviews import Reviews
 from backup_engine.auth.sec_tokens import TokenFile
+from backup_engine.auth.watched_file import WatchedFile
 from backup_engine.capture.run import CaptureLimits
 from backup_engine.cluster import ClusterConnection
 from backup_engine.product import Product
@@ -120,6 +123,7 @@ async def local_engine(
     time_limit_s: float | None = None,
     nightly: NightlyRules | None = None,
     clock: Callable[[], datetime] = _now,
+    users: str | None = None,
 ) -> AsyncIterator[LocalEngine]:
     """Compose an engine on ``directory``; a second one stands for the first, restarted."""
     tokens = directory / "tokens"
@@ -134,7 +138,20 @@ async def local_engine(
         places = ArchivePlaces(archive_url)
         token_file = TokenFile(tokens)
         await token_file.load()
-        gate = Gate(token_file, Reviews(cluster))
+        logins = None
+        if users is not None:
+            users_file = directory / "users"
+            users_file.write_text(users)
+            watched: WatchedFile[Users] = WatchedFile(
+                users_file,
+                "users file",
+                lambda text: parse_users_file(text, users_file),
+                UsersFileError,
+                empty={},
+            )
+            await watched.load()
+            logins = Logins(watched, database, clock)
+        gate = Gate(token_file, Reviews(cluster), logins)
 
         async def tight() -> CaptureRules:
             return CaptureRules(time_limit_s or 0.0, CaptureLimits())

@@ -50,8 +50,8 @@ class ClusterUser:
 class Caller:
     """An authenticated caller.
 
-    ``name`` is what records tell as their initiator; ``user`` None: an authorized-service token,
-    which may do everything (spec §13 no. 1).
+    ``name`` is what records tell as their initiator; ``user`` None: an authorized-service token or
+    a user with a password, who may do everything (spec §13 no. 1).
     """
 
     name: str
@@ -59,7 +59,17 @@ class Caller:
 
 
 class UnknownCallerError(Exception):
-    """No credentials, or none that are accepted: 401/18."""
+    """No credentials, or none that are accepted: 401/18.
+
+    ``is_failure``: some were sent and are wrong. ``retry_after_s`` None: trying again is no use.
+    """
+
+    def __init__(
+        self, message: str, *, is_failure: bool = False, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.is_failure = is_failure
+        self.retry_after_s = retry_after_s
 
 
 class ReviewFailedError(Exception):

@@ -118,3 +118,17 @@ NIGHTLY_RUNS: Final = Table(
     Column("host_id", BigInteger, primary_key=True, autoincrement=False),
     Column("type", String(16), primary_key=True),
 )
+
+SESSION_KEYS: Final = Table(
+    "session_keys",
+    METADATA,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("key", String(64), nullable=False),  # hex
+)
+
+ENDED_SESSIONS: Final = Table(
+    "ended_sessions",
+    METADATA,
+    Column("id", String(64), primary_key=True),
+    Column("until", BigInteger, nullable=False),  # epoch s
+)

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from backup_api import endpoints
-from backup_api.endpoints import API_ROOT, Endpoint
+from backup_api.endpoints import API_ROOT, JSON, PLAIN_TEXT, Endpoint
 from backup_engine.auth.callers import Resource, Right, Verb
 
 OPENAPI_PATH: Final = f"{API_ROOT}/openapi.json"
+LOGOUT_PATH: Final = f"{API_ROOT}/auth/logout"
 LIVE_PATH: Final = "/healthz"
 READY_PATH: Final = "/readyz"
 
@@ -25,6 +26,7 @@ class Operation:
     path: str
     endpoint: Endpoint | None = None
     right: Right | None = None
+    media_type: str = JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,8 @@ def list_operations() -> tuple[Operation, ...]:
         for endpoint, right in RIGHTS.items()
     )
     others = (Operation("GET", path) for path in (OPENAPI_PATH, LIVE_PATH, READY_PATH))
-    return (*api, *others)
+    logout = Operation("POST", LOGOUT_PATH, media_type=PLAIN_TEXT)
+    return (*api, *others, logout)
 
 
 def is_api_path(path: str) -> bool:
