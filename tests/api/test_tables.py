@@ -32,6 +32,9 @@ from backup_api import (
 from backup_api.endpoints import ENDPOINTS, Endpoint
 from backup_api.errors import EndpointErrors, ErrorClass, FrameworkErrors
 from backup_api.exceptions import BackupApiError
+from backup_api.recipes import configuring, deleting, deploying, restoring, start_up, waiting
+from backup_api.recipes import exceptions as recipe_exceptions
+from backup_api.recipes.exceptions import RecipeError
 
 BUSY_OR_DEPLOY = {
     ("POST /backup_and_restore/backups", 1015): ErrorClass.BUSY,
@@ -99,8 +102,9 @@ def drawn(base: type[BaseException]) -> str:
     return "\n".join([base.__name__, *lines(base, "")])
 
 
-def test_the_tree_of_exceptions_is_as_drawn() -> None:
+def test_the_trees_of_exceptions_are_as_drawn() -> None:
     assert drawn(BackupApiError) in (exceptions.__doc__ or "")
+    assert drawn(RecipeError) in (recipe_exceptions.__doc__ or "")
 
 
 PUBLIC: dict[ModuleType, set[str]] = {
@@ -171,6 +175,34 @@ PUBLIC: dict[ModuleType, set[str]] = {
         "RestoreRecord",
         "RestoreStatus",
     },
+    configuring: {"build_change", "change_configuration", "list_differences"},
+    deleting: {"delete_backup"},
+    deploying: {"DeployStep", "decide_after_trouble", "deploy", "find_failure"},
+    recipe_exceptions: {
+        "CredentialsWantedError",
+        "DeployFailedError",
+        "NotInForceError",
+        "NotInTimeError",
+        "NotRestorableError",
+        "RecipeError",
+        "RestoreGoneError",
+        "RestoreInTheWayError",
+    },
+    restoring: {
+        "Look",
+        "RestoreWish",
+        "Way",
+        "decide_way",
+        "find_latest",
+        "find_obstacle",
+        "follow",
+        "judge",
+        "launch",
+        "prepare",
+        "restore",
+    },
+    start_up: {"Probe", "options_from", "probe"},
+    waiting: {"Waiting", "is_passing"},
     servers: {"GetServerErrors", "ListServersErrors", "ServerRecord"},
     tunnels: {"ChangeTunnel", "ChangeTunnelErrors", "ListTunnelsErrors", "TunnelRecord"},
     exchange: {"Answer", "ClientOptions", "Exchange", "find_server_time"},

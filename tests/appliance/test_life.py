@@ -4,16 +4,14 @@ On the fake a test says when a job ends, so that the model can foretell every an
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    Bundle,
     RuleBasedStateMachine,
     invariant,
-    multiple,
     precondition,
     rule,
 )
@@ -55,11 +53,13 @@ class ModelRestore:
     status: str
 
 
+def draw_id(data: st.DataObject, known: Iterable[int]) -> int:
+    """Draw the id of something there."""
+    return data.draw(st.sampled_from(sorted(known, reverse=True)))
+
+
 class Life(RuleBasedStateMachine):
     """Requests and ends of jobs in any order; the model foretells every status and code."""
-
-    backup_ids: Bundle[int] = Bundle("backup_ids")
-    restore_ids: Bundle[int] = Bundle("restore_ids")
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,6 +70,8 @@ class Life(RuleBasedStateMachine):
         self.restores: dict[int, ModelRestore] = {}
         self.unrecorded: list[ModelRestore] = []
         self.staged_days = self.deployed_days = 7
+        for name in ("old", "older"):
+            self.backups[self.fake.add_backup(name)] = ModelBackup(name, "SUCCESS")
         self.deploying_days: int | None = None
 
     def send(
@@ -89,6 +91,10 @@ class Life(RuleBasedStateMachine):
         return Reply(answer.status, told, json.dumps(answer.body).encode())
 
     @property
+    def with_archive(self) -> list[int]:
+        return [i for i, one in self.backups.items() if one.status in {"SUCCESS", "MISSING"}]
+
+    @property
     def is_restoring(self) -> bool:
         every = [*self.restores.values(), *self.unrecorded]
         return any(one.status == "IN_PROGRESS" for one in every)
@@ -97,8 +103,8 @@ class Life(RuleBasedStateMachine):
     def is_backing_up(self) -> bool:
         return any(one.status in RUNNING for one in self.backups.values())
 
-    @rule(target=backup_ids, name=NAMES)
-    def create_backup(self, name: str) -> Any:  # noqa: ANN401 - an id or nothing
+    @rule(name=NAMES)
+    def create_backup(self, name: str) -> None:
         body = {"name": name, "configuration_id": 1}
         reply = self.send("POST", BACKUPS, headers={"backup_type": "CONFIG"}, body=body)
         code = None
@@ -112,35 +118,37 @@ class Life(RuleBasedStateMachine):
             code = 1011
         if code is not None:
             reply.assert_refused(409, code)
-            return multiple()
+            return
         record = reply.assert_is(201).json
         self.backups[record["id"]] = ModelBackup(name, "IN_PROGRESS")
-        return record["id"]
 
-    @rule(backup_id=backup_ids, is_good=st.booleans())
-    def end_backup(self, backup_id: int, is_good: bool) -> None:
-        backup = self.backups.get(backup_id)
-        if backup is not None and backup.status in RUNNING:
-            (self.fake.finish if is_good else self.fake.fail)(backup_id)
-            backup.status = "SUCCESS" if is_good else "FAILED"
+    @precondition(lambda self: self.is_backing_up)
+    @rule(is_good=st.sampled_from([True, True, False]))
+    def end_backup(self, is_good: bool) -> None:
+        for backup_id, backup in self.backups.items():
+            if backup.status in RUNNING:
+                (self.fake.finish if is_good else self.fake.fail)(backup_id)
+                backup.status = "SUCCESS" if is_good else "FAILED"
 
-    @rule(backup_id=backup_ids)
-    def toggle_archive(self, backup_id: int) -> None:
-        backup = self.backups.get(backup_id)
-        if backup is not None and backup.status == "SUCCESS":
+    @precondition(lambda self: self.with_archive)
+    @rule(data=st.data())
+    def lose_or_return_an_archive(self, data: st.DataObject) -> None:
+        backup_id = data.draw(st.sampled_from(self.with_archive))
+        backup = self.backups[backup_id]
+        if backup.status == "SUCCESS":
             self.fake.lose_archive(backup_id)
             backup.status = "MISSING"
-        elif backup is not None and backup.status == "MISSING":
+        else:
             self.fake.return_archive(backup_id)
             backup.status = "SUCCESS"
 
-    @rule(backup_id=backup_ids)
-    def delete_backup(self, backup_id: int) -> None:
+    @precondition(lambda self: self.backups)
+    @rule(data=st.data())
+    def delete_backup(self, data: st.DataObject) -> None:
+        backup_id = draw_id(data, self.backups)
         reply = self.send("DELETE", f"{BACKUPS}/{backup_id}")
-        backup = self.backups.get(backup_id)
-        if backup is None:
-            reply.assert_refused(404, 1001)
-        elif backup.status in {"CANCELLING", "DELETING"}:
+        backup = self.backups[backup_id]
+        if backup.status in {"CANCELLING", "DELETING"}:
             reply.assert_refused(422, 1017)
         else:
             backup.status = "CANCELLING" if backup.status in RUNNING else "DELETING"
@@ -152,13 +160,14 @@ class Life(RuleBasedStateMachine):
         leaving = {"CANCELLING", "DELETING"}
         self.backups = {i: one for i, one in self.backups.items() if one.status not in leaving}
 
-    @rule(days=st.integers(1, 9), hours=st.integers(0, 23))
+    @rule(days=st.sampled_from([7, 7, 7, 8]), hours=st.integers(0, 23))
     def change_settings(self, days: int, hours: int) -> None:
         body = {"backup_retention_period": days * DAY_MS + hours * 3_600_000}
         reply = self.send("POST", f"{STAGED_SCHEDULED}/1", body=body)
         assert reply.assert_is(200).json["backup_retention_period"] == days * DAY_MS
         self.staged_days = days
 
+    @precondition(lambda self: self.deploying_days in {None, self.staged_days})
     @rule(deploy_type=st.sampled_from(["INCREMENTAL", "FULL"]))
     def deploy(self, deploy_type: str) -> None:
         reply = self.send("POST", DEPLOY, body={"type": deploy_type})
@@ -177,30 +186,28 @@ class Life(RuleBasedStateMachine):
         assert self.deploying_days is not None
         self.deployed_days, self.deploying_days = self.deploying_days, None
 
-    @rule(target=restore_ids, backup_id=backup_ids)
-    def create_restore(self, backup_id: int) -> Any:  # noqa: ANN401 - an id or nothing
+    @precondition(lambda self: self.backups and len(self.restores) < 8)
+    @rule(data=st.data())
+    def create_restore(self, data: st.DataObject) -> None:
+        backup_id = draw_id(data, self.backups)
         body = {"backup_id": backup_id, "groups": ["LICENSE_CONFIG"]}
         reply = self.send("POST", RESTORES, body=body)
-        backup = self.backups.get(backup_id)
-        if backup is None:
-            reply.assert_refused(422, 1003)
-        elif backup.status != "SUCCESS":
+        backup = self.backups[backup_id]
+        if backup.status != "SUCCESS":
             reply.assert_refused(422, 1005)
         elif any(one.status in OPEN for one in self.restores.values()):
             reply.assert_refused(409, 1011)
         else:
             record = reply.assert_is(201).json
             self.restores[record["id"]] = ModelRestore(backup_id, "PENDING")
-            return record["id"]
-        return multiple()
 
-    @rule(restore_id=restore_ids)
-    def launch_restore(self, restore_id: int) -> None:
+    @precondition(lambda self: self.restores)
+    @rule(data=st.data())
+    def launch_restore(self, data: st.DataObject) -> None:
+        restore_id = draw_id(data, self.restores)
         reply = self.send("POST", f"{RESTORES}/{restore_id}", body={"status": "REQUESTING"})
-        restore = self.restores.get(restore_id)
-        if restore is None:
-            reply.assert_refused(404, 1001)
-        elif restore.status != "PENDING":
+        restore = self.restores[restore_id]
+        if restore.status != "PENDING":
             reply.assert_refused(422, 1012)
         elif self.is_backing_up:
             reply.assert_refused(409, 1015)
@@ -210,13 +217,13 @@ class Life(RuleBasedStateMachine):
             assert reply.assert_is(200).json["status"] == "REQUESTING"
             restore.status = "IN_PROGRESS"  # on the next look
 
-    @rule(restore_id=restore_ids)
-    def drop_restore(self, restore_id: int) -> None:
+    @precondition(lambda self: self.restores)
+    @rule(data=st.data())
+    def drop_restore(self, data: st.DataObject) -> None:
+        restore_id = draw_id(data, self.restores)
         reply = self.send("DELETE", f"{RESTORES}/{restore_id}")
-        restore = self.restores.get(restore_id)
-        if restore is None:
-            reply.assert_refused(404, 1001)
-        elif restore.status not in OPEN:
+        restore = self.restores[restore_id]
+        if restore.status not in OPEN:
             reply.assert_refused(422, 1017)
         else:
             assert reply.status == 204
