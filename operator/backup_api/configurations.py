@@ -1,10 +1,13 @@
 """Backup configurations on the wire, staged and deployed (spec §5)."""
 
 from enum import StrEnum
-from typing import Final
+from typing import Annotated, Final
 
 from backup_api.errors import FINAL, TRANSIENT, EndpointErrors
-from backup_api.wire import WireRecord, WireRequest
+from backup_api.wire import WireRecord, WireRequest, known_word
+
+CONFIGURATION_ID: Final = 1
+"""There is one configuration (spec §5)."""
 
 DAY_MS: Final = 86_400_000
 MINUTE_MS: Final = 60_000
@@ -34,8 +37,10 @@ class BackupConfigurationRecord(WireRecord):
     backup_retention_period: int | None = None  # ms, whole days
     data_backup_host_configuration: tuple[DataBackupHost, ...] | None = None
     configuration_backup_enabled: bool | None = None
-    data_backup_priority: BackupPriority | None = None
-    configuration_backup_priority: BackupPriority | None = None
+    data_backup_priority: Annotated[BackupPriority | None, known_word(BackupPriority)] = None
+    configuration_backup_priority: Annotated[BackupPriority | None, known_word(BackupPriority)] = (
+        None
+    )
     data_backup_time_limit: int | None = None  # ms, whole minutes
     configuration_backup_time_limit: int | None = None  # ms, whole minutes
 

@@ -1,9 +1,10 @@
 """How a server describes its own API on the wire: /help (spec §8)."""
 
 from enum import StrEnum
+from typing import Annotated
 
 from backup_api.errors import FINAL, TRANSIENT, EndpointErrors
-from backup_api.wire import WireRecord
+from backup_api.wire import WireRecord, known_word
 
 
 class ParameterPlace(StrEnum):
@@ -27,7 +28,7 @@ class ParameterDescription(WireRecord):
     """One parameter of an endpoint."""
 
     parameter_name: str
-    type: ParameterPlace | None = None
+    type: Annotated[ParameterPlace | None, known_word(ParameterPlace)] = None
     default_value: str | None = None
     description: str | None = None
     mime_types: tuple[ParameterMimeType, ...] = ()

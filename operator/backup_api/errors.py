@@ -7,7 +7,7 @@ looks a bare code up.
 
 from enum import Enum, StrEnum, unique
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from backup_api.wire import WireRecord
 
@@ -34,11 +34,6 @@ class HttpResponse(WireRecord):
     code: int
     message: str = ""
 
-    @field_validator("message", mode="before")
-    @classmethod
-    def _null_is_empty(cls, value: object) -> object:
-        return "" if value is None else value
-
 
 class ErrorBody(WireRecord):
     """Body of every answer of 400 and above (spec §2.11)."""
@@ -48,16 +43,6 @@ class ErrorBody(WireRecord):
     description: str = ""
     details: dict[str, object] = Field(default_factory=dict)
     message: str = ""
-
-    @field_validator("description", "message", mode="before")
-    @classmethod
-    def _null_is_empty(cls, value: object) -> object:
-        return "" if value is None else value
-
-    @field_validator("details", mode="before")
-    @classmethod
-    def _null_is_no_details(cls, value: object) -> object:
-        return {} if value is None else value
 
 
 class EndpointErrors(Enum):

@@ -14,7 +14,7 @@ import httpx2
 from pydantic import TypeAdapter, ValidationError
 
 from backup_api.credentials import Credentials, Trust
-from backup_api.endpoints import Endpoint
+from backup_api.endpoints import JSON, Endpoint
 from backup_api.errors import TRANSIENT_STATUSES, ErrorBody
 from backup_api.exceptions import (
     BackupApiError,
@@ -129,12 +129,13 @@ class Exchange:
         headers: Mapping[str, str],
         body: WireRequest | None,
     ) -> httpx2.Request:
-        request_headers = {"Accept": "application/json", **headers}
+        accept = JSON if endpoint.media_type == JSON else "*/*"  # a refusal is JSON all the same
+        request_headers = {"Accept": accept, **headers}
         if self.options.api_version is not None:
             request_headers["Version"] = self.options.api_version
         content: bytes | None = None
         if body is not None:
-            request_headers["Content-Type"] = "application/json"
+            request_headers["Content-Type"] = JSON
             content = body.model_dump_json(exclude_none=True).encode()
         extensions = {}
         if self.options.trust.server_name is not None:

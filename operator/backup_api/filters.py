@@ -1,8 +1,7 @@
 """Building ``filter`` expressions (spec §2.8)."""
 
 from collections.abc import Iterable
-
-from backup_api.backups import RecordStatus
+from enum import StrEnum
 
 
 def quoted(text: str) -> str:
@@ -16,8 +15,8 @@ def name_is(name: str) -> str:
     return f"name = {quoted(name)}"
 
 
-def status_in(statuses: Iterable[RecordStatus]) -> str:
-    """Build the filter for backups in any of ``statuses``."""
+def status_in(statuses: Iterable[StrEnum]) -> str:
+    """Build the filter for records in any of ``statuses``."""
     return f"status in ({','.join(quoted(status) for status in sorted(statuses))})"
 
 

@@ -60,9 +60,9 @@ class RestoreRecord(WireRecord):
     backup_id: int | None = None
     backup_name: str | None = None
     backup_version: str | None = None
-    backup_type: BackupType | None = None
+    backup_type: Annotated[BackupType | None, known_word(BackupType)] = None
     backup_filename: str | None = None
-    groups: tuple[RestoreGroup, ...] | None = None
+    groups: tuple[str, ...] | None = None  # words of RestoreGroup, or newer ones
 
 
 SORTABLE_RESTORES: Final = frozenset(
@@ -154,3 +154,10 @@ class DeleteRestoreErrors(EndpointErrors):
     UNKNOWN_RESTORE = 404, 1001, FINAL, "There is no restore with this id."
     FINISHED = 422, 1017, FINAL, "A finished restore cannot be deleted."
     NOT_DELETED = 500, 1000, TRANSIENT, "The restore could not be deleted."
+
+
+class InternalOperationErrors(EndpointErrors):
+    """Refusals of haAction and updateiptablesprefile, which nothing here calls (spec §4.6)."""
+
+    UNKNOWN = 404, 1001, FINAL, "There is nothing to act on."
+    FAILED = 500, 1000, TRANSIENT, "The operation failed."

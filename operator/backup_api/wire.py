@@ -2,13 +2,23 @@
 
 from enum import StrEnum
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
 
 class WireRecord(BaseModel):
-    """An object that a server sends: nulls are fine, unknown members are left aside (spec §2.5)."""
+    """An object that a server sends: unknown members are left aside (spec §2.5).
+
+    A null member counts as absent, for a server may send null anywhere (spec §13 no. 2).
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, value: object) -> object:
+        if not isinstance(value, dict) or None not in value.values():
+            return value
+        return {name: member for name, member in value.items() if member is not None}
 
 
 class WireRequest(BaseModel):

@@ -1,7 +1,8 @@
-"""The command line: ``python -m backup_engine serve | archive``."""
+"""The command line: ``python -m backup_engine serve | archive | hash-password``."""
 
 import argparse
 import asyncio
+import getpass
 import logging
 import os
 import sys
@@ -12,6 +13,7 @@ from typing import Final
 from backup_engine.app import serve
 from backup_engine.archive.command import add_archive_parser, run_archive
 from backup_engine.archive.errors import ArchiveError
+from backup_engine.auth.passwords import hash_password
 from backup_engine.cluster import ClusterError
 from backup_engine.errors import EngineError
 from backup_engine.settings import PREFIX, Settings, UsageError, read_settings
@@ -28,7 +30,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="backup_engine", description="Serves the backup API for a Kubernetes cluster."
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="serve | archive")
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="serve | archive | hash-password"
+    )
     _add_serve(
         commands.add_parser(
             "serve",
@@ -38,6 +42,12 @@ def build_parser() -> argparse.ArgumentParser:
         )
     )
     add_archive_parser(commands)
+    commands.add_parser(
+        "hash-password",
+        help="hash a password for --users-file",
+        description="Reads a password from standard input, or asks for it on a terminal, and"
+        " writes its hash.",
+    )
     return parser
 
 
@@ -47,6 +57,7 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     add("--data-dir", type=Path, metavar="D", help="folder for state, tokens and certificates")
     add("--kubeconfig", type=Path, metavar="F", help="the cluster (default: as kubectl chooses)")
     add("--token-file", type=Path, metavar="F", help="'token label' per line (default: D/token)")
+    add("--users-file", type=Path, metavar="F", help="'name:hash' per line, for HTTP basic")
     add("--database-url", metavar="URL", help="SQLAlchemy URL (default: SQLite in D)")
     add("--archive-url", metavar="URL", help="file://, s3://, gs://, az:// (default: D/archives)")
     add("--tls-cert", type=Path, metavar="F", help="certificate chain, PEM")
@@ -57,6 +68,8 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         "--tls-name", action="append", metavar="NAME", help="further name of the server; repeatable"
     )
     add("--scan-interval", type=float, metavar="S", help="seconds between looks at the archives")
+    add("--nightly-at", metavar="HH:MM", help="when nightly runs begin (default: 00:00)")
+    add("--time-zone", metavar="ZONE", help="of --nightly-at, such as Europe/Berlin (default: UTC)")
     add("--log-level", metavar="LEVEL", help="debug, info (default), warning or error")
 
 
@@ -66,6 +79,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if arguments.command == "archive":
             return asyncio.run(run_archive(arguments))
+        if arguments.command == "hash-password":
+            sys.stdout.write(f"{hash_password(_read_password())}\n")
+            return 0
         options = {name: value for name, value in vars(arguments).items() if name != "command"}
         settings = read_settings(options)
         _log_to_stderr(settings)
@@ -82,6 +98,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def entry() -> None:
     """Run as a program."""
     sys.exit(main())
+
+
+def _read_password() -> str:
+    """Read a line, without echo where a person types it; never from an argument, which ps shows."""
+    if sys.stdin.isatty():
+        return getpass.getpass()
+    return sys.stdin.readline().removesuffix("\n")
 
 
 def _log_to_stderr(settings: Settings) -> None:

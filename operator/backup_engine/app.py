@@ -4,7 +4,9 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from ssl import SSLContext
 from typing import Final
@@ -12,31 +14,46 @@ from typing import Final
 from fastapi import FastAPI
 
 from backup_api.endpoints import API_ROOT
-from backup_api.hosts import HostRecord
 from backup_engine.api_versions import list_api_versions
-from backup_engine.archive.store import ArchiveStore
+from backup_engine.archive.places import ArchivePlaces
 from backup_engine.auth.gate import Gate
+from backup_engine.auth.logins import Logins
+from backup_engine.auth.passwords import Users, UsersFileError, parse_users_file
 from backup_engine.auth.reviews import Reviews
 from backup_engine.auth.sec_tokens import OWN_LABEL, TokenFile, ensure_token
+from backup_engine.auth.watched_file import WatchedFile
 from backup_engine.backups import Backups
 from backup_engine.cluster import ClusterConnection
+from backup_engine.configurations import DEFAULT, Configurations
 from backup_engine.data_directory import DataDirectory, locked
-from backup_engine.product import (
-    CONFIG_TIME_LIMIT_S,
-    Product,
-    build_about,
-    build_console,
-    installed_product,
-)
+from backup_engine.deploys import Deploys
+from backup_engine.documentation import Documentation, build_documentation
+from backup_engine.hosts import Hosts
+from backup_engine.product import Product, build_about, build_console, installed_product
+from backup_engine.records.configurations import ConfigurationRecords
 from backup_engine.records.database import Database
 from backup_engine.records.sqlite import build_sqlite_url, is_sqlite
 from backup_engine.routes.backups import build_backup_routes
-from backup_engine.routes.descriptions import build_about_routes, build_host_routes
+from backup_engine.routes.configurations import build_configuration_routes
+from backup_engine.routes.deploys import build_deploy_routes
+from backup_engine.routes.descriptions import build_about_routes
 from backup_engine.routes.front_door import FrontDoor
 from backup_engine.routes.health import build_health_routes
-from backup_engine.routes.table import OPENAPI_PATH, ServedTable, list_operations
+from backup_engine.routes.help import build_help_routes
+from backup_engine.routes.hosts import (
+    build_host_routes,
+    build_refused_routes,
+    build_server_routes,
+    build_tunnel_routes,
+)
+from backup_engine.routes.logout import build_logout_routes
+from backup_engine.routes.table import OPENAPI_PATH, RIGHTS, ServedTable, list_operations
 from backup_engine.runs.capturing import Capturing
+from backup_engine.runs.deploying import Deployer, Preparation
+from backup_engine.runs.nightly import Nightly, NightlyRules
+from backup_engine.runs.rules import DeployedRules, ReadRules
 from backup_engine.runs.runner import Runner
+from backup_engine.runs.schedule import NightlySchedule
 from backup_engine.runs.watch import ArchiveWatch
 from backup_engine.serving import EngineServer, open_listener
 from backup_engine.settings import Settings, UsageError
@@ -50,11 +67,73 @@ from backup_engine.tls import (
 ALWAYS_NAMED: Final = ("localhost", "127.0.0.1")
 
 
+@dataclass(frozen=True, slots=True)
+class UseCases:
+    """What the routes call."""
+
+    backups: Backups
+    configurations: Configurations
+    deploys: Deploys
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """The engine's parts, put together but not at work: the app and what runs beside it."""
+
+    app: FastAPI
+    runner: Runner
+    deployer: Deployer
+    nightly: Nightly
+
+    @property
+    def background(self) -> tuple[Callable[[], Awaitable[None]], ...]:
+        """Work that goes on while the app is served; each ends by cancellation."""
+        return self.runner.run, self.deployer.run, self.nightly.run
+
+
+@dataclass(frozen=True, slots=True)
+class Conduct:
+    """What time it is, and how the engine behaves in time; no rules: those deployed."""
+
+    clock: Callable[[], datetime]
+    nightly: NightlyRules = field(default_factory=NightlyRules)
+    capture_rules: ReadRules | None = None
+
+
+async def build_engine(
+    database: Database,
+    cluster: ClusterConnection,
+    places: ArchivePlaces,
+    gate: Gate,
+    product: Product,
+    conduct: Conduct,
+) -> Engine:
+    """Put the parts together on a migrated database."""
+    clock = conduct.clock
+    console = build_console(product)
+    hosts = (console,)
+    async with database.writing() as connection:
+        now_ms = int(clock().timestamp() * 1000)
+        await ConfigurationRecords(connection).ensure(DEFAULT, now_ms)
+    rules = conduct.capture_rules or DeployedRules(database)
+    capturing = Capturing(database, cluster, places, hosts, product, clock, rules)
+    runner = Runner(database, places, capturing)
+    deployer = Deployer(database, hosts, Preparation(cluster, places), clock)
+    nightly = Nightly(database, places, console, product, clock, conduct.nightly, runner.wake)
+    cases = UseCases(
+        backups=Backups(database, hosts, product, clock, runner.wake),
+        configurations=Configurations(database, hosts, places),
+        deploys=Deploys(database, hosts, clock, deployer.wake),
+    )
+    app = build_app(database, gate, cases, Hosts(hosts), product)
+    return Engine(app, runner, deployer, nightly)
+
+
 def build_app(
     database: Database,
     gate: Gate,
-    backups: Backups,
-    hosts: Sequence[HostRecord],
+    cases: UseCases,
+    hosts: Hosts,
     product: Product,
 ) -> FastAPI:
     """Put routes and the checks before them together."""
@@ -66,11 +145,25 @@ def build_app(
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.include_router(build_backup_routes(backups), prefix=API_ROOT)
-    app.include_router(build_host_routes(hosts), prefix=API_ROOT)
-    app.include_router(
-        build_about_routes(build_about(product), list_api_versions()), prefix=API_ROOT
-    )
+
+    @cache
+    def read_documentation() -> Documentation:
+        supported = [each for each in list_api_versions() if not each.deprecated]
+        return build_documentation(tuple(RIGHTS), supported, app.openapi())
+
+    for router in (
+        build_backup_routes(cases.backups),
+        build_configuration_routes(cases.configurations),
+        build_deploy_routes(cases.deploys),
+        build_host_routes(hosts),
+        build_tunnel_routes(hosts),
+        build_server_routes(hosts),
+        build_refused_routes(),
+        build_about_routes(build_about(product), list_api_versions(), read_documentation),
+        build_help_routes(read_documentation, gate),
+    ):
+        app.include_router(router, prefix=API_ROOT)
+    app.include_router(build_logout_routes(gate))
     app.include_router(build_health_routes(database))
     app.add_middleware(FrontDoor, gate=gate, table=ServedTable(list_operations()))
     return app
@@ -91,26 +184,22 @@ async def serve(settings: Settings, environment: Mapping[str, str]) -> None:
         connection = _find_cluster(settings, environment)
         cluster = await opened.enter_async_context(connection)
         archive_url = settings.archive_url or directory.archives.as_uri()
-        store = ArchiveStore.open(archive_url)
+        places = ArchivePlaces(archive_url)
+        store = places.open(None)
         if settings.archive_url is None:
             await store.ensure_no_leftovers()
         database = Database.open(database_url)
         opened.push_async_callback(database.close)
         await database.migrate()
 
-        product = installed_product()
-        hosts = (build_console(product),)
-        capturing = Capturing(
-            database, cluster, store, hosts, product, _utc_now, CONFIG_TIME_LIMIT_S
-        )
-        runner = Runner(database, store, capturing)
-        backups = Backups(database, hosts, product, _utc_now, runner.wake)
-        app = build_app(database, Gate(tokens, Reviews(cluster)), backups, hosts, product)
-        server = EngineServer(app, listener, tls)
-        watch = ArchiveWatch(
-            database, lambda: ArchiveStore.open(archive_url), settings.scan_interval
-        )
-        await _run_together(server, (runner.run, watch.run, *certificate_work))
+        logins = await _open_logins(settings, database)
+        gate = Gate(tokens, Reviews(cluster), logins)
+        schedule = NightlySchedule(settings.nightly_at, settings.time_zone)
+        conduct = Conduct(_utc_now, NightlyRules(schedule))
+        engine = await build_engine(database, cluster, places, gate, installed_product(), conduct)
+        server = EngineServer(engine.app, listener, tls)
+        watch = ArchiveWatch(database, places, settings.scan_interval)
+        await _run_together(server, (*engine.background, watch.run, *certificate_work))
 
 
 async def _run_together(
@@ -152,6 +241,17 @@ async def _open_tokens(settings: Settings, directory: DataDirectory) -> TokenFil
         tokens = TokenFile(directory.token, OWN_LABEL)
     await tokens.load()
     return tokens
+
+
+async def _open_logins(settings: Settings, database: Database) -> Logins | None:
+    path = settings.users_file
+    if path is None:
+        return None
+    users: WatchedFile[Users] = WatchedFile(
+        path, "users file", lambda text: parse_users_file(text, path), UsersFileError, empty={}
+    )
+    await users.load()
+    return Logins(users, database, _utc_now)
 
 
 def _find_cluster(settings: Settings, environment: Mapping[str, str]) -> ClusterConnection:

@@ -11,13 +11,13 @@ from backup_api.backups import (
     NAME_LENGTH,
     NAME_PATTERN,
     RUNNING,
-    AppDeploymentLocation,
     BackupRecord,
     BackupType,
     ChangeBackup,
     CreateBackup,
     RecordStatus,
 )
+from backup_api.configurations import BackupConfigurationRecord
 from backup_api.errors import (
     ChangeBackupErrors,
     CreateBackupErrors,
@@ -26,19 +26,19 @@ from backup_api.errors import (
 )
 from backup_api.hosts import HostRecord, HostStatus
 from backup_api.paging import ItemRange, Page
-from backup_engine.archive.names import build_archive_name
 from backup_engine.errors import RefusalError
-from backup_engine.product import CONFIGURATION_ID, DATA_COMPONENTS, Product
+from backup_engine.product import CONFIGURATION_ID, Product
 from backup_engine.query.binding import Bound
 from backup_engine.query.sort import SortKey
 from backup_engine.records.backups import (
     BackupRecords,
     HostBusyError,
     NameTakenError,
-    NewBackup,
     StoredBackup,
 )
+from backup_engine.records.configurations import ConfigurationRecords
 from backup_engine.records.database import Database
+from backup_engine.runs.beginning import WantedBackup, build_new_backup
 
 Clock = Callable[[], datetime]
 
@@ -80,21 +80,8 @@ class Backups:
         if host is None:
             raise RefusalError(CreateBackupErrors.HOST_UNKNOWN, f"There is no host {host_id}")
         check_host(host, backup_type)
-        stored = await self._add(
-            lambda now_ms: NewBackup(
-                name=name,
-                configuration_id=configuration_id,
-                host_id=host.id,
-                description=body.description,
-                type=backup_type,
-                version=self._product.version,
-                build_version=self._product.build_version,
-                time_initiated=now_ms,
-                initiated_by=initiated_by,
-                app_deployment_location=AppDeploymentLocation.CONSOLE,
-                archive_name=build_archive_name(name, host.hostname or "", host.id, now_ms),
-            )
-        )
+        wanted = WantedBackup(name, backup_type, initiated_by, body.description)
+        stored = await self._add(wanted, host)
         self._wake_runner()
         return stored.record
 
@@ -146,19 +133,31 @@ class Backups:
         self._wake_runner()
         return stored.record
 
-    async def _add(self, build: Callable[[int], NewBackup]) -> StoredBackup:
-        """Store what ``build`` makes of the present time in ms; raises RefusalError."""
+    async def _add(self, wanted: WantedBackup, host: HostRecord) -> StoredBackup:
+        """Store a backup that begins now; raises RefusalError."""
         async with self._database.writing() as connection:
+            # locked, else a change staged at this moment could slip in behind the check
+            configuration = await ConfigurationRecords(connection).get(
+                CONFIGURATION_ID, locked=True
+            )
+            if wanted.type is BackupType.DATA:
+                check_enabled(host, configuration.deployed)
             # read under the write lock, else a backup could begin before its forerunner ended
-            new = build(int(self._clock().timestamp() * 1000))
+            now_ms = int(self._clock().timestamp() * 1000)
+            directory = configuration.deployed.backup_directory_path
+            new = build_new_backup(wanted, host, self._product, directory, now_ms)
             try:
-                return await BackupRecords(connection).add(new)
+                stored = await BackupRecords(connection).add(new)
             except NameTakenError as clash:
                 message = f'A backup with the name "{new.name}" exists; choose another'
                 raise RefusalError(CreateBackupErrors.NAME_TAKEN, message) from clash
             except HostBusyError as clash:
                 message = f"A backup is already in progress on host {new.host_id}"
                 raise RefusalError(CreateBackupErrors.HOST_BUSY, message) from clash
+            if not configuration.is_deployed:  # the last conflict to be told (spec §14)
+                message = "The staged backup configuration has not been deployed; deploy it first"
+                raise RefusalError(CreateBackupErrors.NOT_DEPLOYED, message)
+        return stored
 
 
 def check_create_members(body: CreateBackup) -> tuple[str, int]:
@@ -189,9 +188,22 @@ def check_host(host: HostRecord, backup_type: BackupType) -> None:
     if backup_type is BackupType.CONFIG and not host.is_console:
         message = f"Host {host.id} is not the Console, which alone makes CONFIG backups"
         raise RefusalError(CreateBackupErrors.NOT_THE_CONSOLE, message)
-    if backup_type is BackupType.DATA and not DATA_COMPONENTS & set(host.components or ()):
+    if backup_type is BackupType.DATA and not host.stores_data:
         message = f"Host {host.id} stores no event or flow data"
         raise RefusalError(CreateBackupErrors.NO_DATA_ON_HOST, message)
+
+
+def check_enabled(host: HostRecord, deployed: BackupConfigurationRecord) -> None:
+    """Check that ``host`` is enabled for DATA backups (code 1014, spec §14 no. 18)."""
+    entries = deployed.data_backup_host_configuration or ()
+    is_enabled = any(
+        entry.event_data_backup_enabled or entry.flow_data_backup_enabled
+        for entry in entries
+        if entry.host_id == host.id
+    )
+    if not is_enabled:
+        message = f"Host {host.id} is not enabled for data backups in the deployed configuration"
+        raise RefusalError(CreateBackupErrors.HOST_NOT_ENABLED, message)
 
 
 def _is_too_long(description: str | None) -> bool:

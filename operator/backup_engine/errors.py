@@ -6,7 +6,9 @@ EngineError
 ├── DatabaseError       records/database.py
 ├── ListenError         serving.py
 ├── TlsError            tls.py
-└── TokenFileError      auth/sec_tokens.py
+├── TokenFileError      auth/sec_tokens.py
+├── UsersFileError      auth/passwords.py
+└── PasswordError       auth/passwords.py
 RefusalError
 """
 

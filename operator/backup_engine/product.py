@@ -6,7 +6,7 @@ from importlib.metadata import version
 from typing import Final
 
 from backup_api.about import SystemAbout
-from backup_api.hosts import CONSOLE_COMPONENT, Appliance, HostRecord, HostStatus
+from backup_api.hosts import CONSOLE_COMPONENT, STORES_DATA, Appliance, HostRecord, HostStatus
 
 DISTRIBUTION: Final = "backup-operator"
 CONSOLE_ID: Final = 1
@@ -14,16 +14,7 @@ CONSOLE_NAME: Final = "console"
 CONFIGURATION_ID: Final = 1
 """The one backup configuration (spec §5)."""
 
-CONFIG_TIME_LIMIT_S: Final = 180 * 60.0
-"""Default ``configuration_backup_time_limit`` (spec §13 no. 9)."""
-
-DATA_COMPONENTS: Final = frozenset(
-    {"eventprocessor", "dataNode", "ariel_query_server", "ariel_proxy_server"}
-)
-"""A host with one of these stores data (spec §13 no. 7)."""
-
-
-COMPONENTS: Final = DATA_COMPONENTS | {
+COMPONENTS: Final = STORES_DATA | {
     *("eventcollectoringress", "eventcollector", CONSOLE_COMPONENT, "vis", "assetprofiler"),
     *("qflow", "hostcontext", "tunnel", "setuptunnel", "ecs-ec-ingress", "ecs-ec", "ecs-ep"),
     *("resolveragent", "resolver_manager", "offsiteSource", "offsiteTarget", "accumulator"),
@@ -71,5 +62,6 @@ def build_console(product: Product) -> HostRecord:
         status=HostStatus.ACTIVE,
         components=("hostcontext", CONSOLE_COMPONENT),
         compression_enabled=True,  # archives are
+        primary_server_id=CONSOLE_ID,
         cpus=os.cpu_count(),
     )

@@ -2,13 +2,16 @@
 
 import ipaddress
 from dataclasses import dataclass
+from datetime import time
 from pathlib import Path
 from typing import Annotated, Final, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from backup_engine.errors import EngineError
+from backup_engine.runs.schedule import parse_time_of_day
 
 PREFIX: Final = "BACKUP_ENGINE_"
 HIGHEST_PORT: Final = 65535
@@ -64,6 +67,7 @@ class Settings(BaseSettings):
     data_dir: Path
     kubeconfig: Path | None = None
     token_file: Path | None = None
+    users_file: Path | None = None
     database_url: str | None = Field(default=None, repr=False)  # may hold a password
     archive_url: str | None = None
     tls_cert: Path | None = None
@@ -72,12 +76,31 @@ class Settings(BaseSettings):
     plain_http: bool = False
     tls_name: Annotated[tuple[str, ...], NoDecode] = ()
     scan_interval: float = Field(default=60.0, gt=0)  # seconds
+    nightly_at: Annotated[time, NoDecode] = time(0, 0)
+    time_zone: Annotated[ZoneInfo, NoDecode] = ZoneInfo("UTC")
     log_level: str = "info"
 
     @field_validator("listen", mode="before")
     @classmethod
     def _parse_listen(cls, value: object) -> object:
         return parse_listen_address(value) if isinstance(value, str) else value
+
+    @field_validator("nightly_at", mode="before")
+    @classmethod
+    def _parse_nightly_at(cls, value: object) -> object:
+        return parse_time_of_day(value) if isinstance(value, str) else value
+
+    @field_validator("time_zone", mode="before")
+    @classmethod
+    def _parse_time_zone(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            return ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as trouble:
+            raise ValueError(
+                f"expected the name of a time zone such as Europe/Berlin, found {value!r}"
+            ) from trouble
 
     @field_validator("tls_name", mode="before")
     @classmethod
@@ -93,7 +116,7 @@ class Settings(BaseSettings):
             raise ValueError("expected debug, info, warning or error")
         return value.lower()
 
-    @field_validator("data_dir", "kubeconfig", "token_file", "tls_cert", "tls_key")
+    @field_validator("data_dir", "kubeconfig", "token_file", "users_file", "tls_cert", "tls_key")
     @classmethod
     def _make_absolute(cls, value: Path | None) -> Path | None:
         return value.absolute() if value is not None else None

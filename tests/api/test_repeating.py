@@ -32,7 +32,12 @@ PASSING: dict[str, Plan] = {
 }
 
 GETS = [endpoint for endpoint in CALLS if endpoint.method == "GET"]
-OTHERS = [endpoint for endpoint in CALLS if endpoint.method != "GET"]
+OTHERS = [
+    pytest.param(endpoint, fault, id=f"{endpoint}-{fault}")
+    for endpoint in CALLS
+    for fault in PASSING
+    if endpoint.method != "GET" and (endpoint.success, fault) != (204, "body_cut")  # no body
+]
 
 
 @pytest.mark.parametrize("fault", PASSING)
@@ -41,6 +46,7 @@ async def test_a_get_is_repeated_until_it_succeeds(
     appliance: FakeAppliance, endpoint: Endpoint, fault: str
 ) -> None:
     appliance.add_backup("there")
+    appliance.add_restore()
     PASSING[fault](appliance)
 
     async with client_of(appliance, retry=QUICK_REPEATS) as client:
@@ -49,12 +55,12 @@ async def test_a_get_is_repeated_until_it_succeeds(
     assert len(appliance.requests) == 3
 
 
-@pytest.mark.parametrize("fault", PASSING)
-@pytest.mark.parametrize("endpoint", OTHERS, ids=str)
+@pytest.mark.parametrize(("endpoint", "fault"), OTHERS)
 async def test_what_changes_something_is_never_repeated(
     appliance: FakeAppliance, endpoint: Endpoint, fault: str
 ) -> None:
     appliance.add_backup("there")
+    appliance.add_restore()
     PASSING[fault](appliance)
 
     async with client_of(appliance, retry=QUICK_REPEATS) as client:

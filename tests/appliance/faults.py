@@ -120,14 +120,8 @@ class Faults:
         moment: Moment = Moment.BEFORE_ACTING,
     ) -> None:
         """Answer with a proper error body, for example 409/1015, 500/1000 or 550/0."""
-        body: Json = {
-            "http_response": {"code": status, "message": "planned by the test"},
-            "code": code,
-            "description": "",
-            "details": {},
-            "message": f"Fault {status}/{code} planned by the test",
-        }
-        self._planned.append(Replaced(pattern, times, moment, status, _encoded(body)))
+        body = error_bytes(status, code)
+        self._planned.append(Replaced(pattern, times, moment, status, body))
 
     def html_page(
         self,
@@ -194,5 +188,13 @@ class Faults:
         return None
 
 
-def _encoded(body: Json) -> bytes:
+def error_bytes(status: int, code: int) -> bytes:
+    """Build the error body of a refusal that a test planned."""
+    body: Json = {
+        "http_response": {"code": status, "message": "planned by the test"},
+        "code": code,
+        "description": "",
+        "details": {},
+        "message": f"Fault {status}/{code} planned by the test",
+    }
     return json.dumps(body).encode()

@@ -264,7 +264,7 @@ def _converted(token: _Token, member: Member) -> Operand:
     text = re.sub(r"(?s)\\(.)", r"\1", token.text[1:-1]) if token.kind == "quoted" else token.text
     match member.kind:
         case Kind.TEXT:
-            return text
+            return f"/{text.removeprefix('/')}" if member.is_path else text
         case Kind.WORD if text in member.words:
             return text
         case Kind.BOOLEAN if text.lower() in {"true", "false"}:

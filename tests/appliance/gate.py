@@ -1,25 +1,18 @@
 """The checks that come before every endpoint, in the order of spec §14."""
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from urllib.parse import unquote
+from dataclasses import replace
 
-from appliance import operations
 from appliance.bodies import parse_body
 from appliance.callers import Caller, Callers
+from appliance.documentation import with_help
 from appliance.filters import parse_filter
-from appliance.operations import Call, Operation
+from appliance.operations import Call
+from appliance.routes import ROUTES as SERVED
+from appliance.routes import Entry
 from appliance.selection import parse_fields, parse_range, parse_sort
-from appliance.shapes import (
-    ABOUT,
-    BACKUP,
-    HOST,
-    SORTABLE,
-    VERSION,
-    Kind,
-    Shape,
-    members_at,
-)
+from appliance.shapes import members_at
 from appliance.state import ApplianceState
 from appliance.versions import parse_version
 from appliance.wire import Answer, Record, Refusal, Request, refused
@@ -29,70 +22,23 @@ BIGGEST_BODY_BYTES = 1024 * 1024
 _JSON_RANGES = ("*/*", "application/*", "application/json")
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One method of one path: what it takes and what it does."""
+ROUTES = with_help(SERVED)
 
-    operation: Operation
-    shape: Shape | None = None  # None: takes no fields
-    is_list: bool = False
-    has_type_header: bool = False
-    body: str | None = None  # name of the body parameter; None: takes no body
-    body_types: Mapping[str, Kind] = field(default_factory=dict)
+_PATTERNS = [
+    (path, re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(path)))) for path in ROUTES
+]
 
 
-_NEW_BACKUP = {
-    "name": Kind.TEXT,
-    "configuration_id": Kind.LONG,
-    "description": Kind.TEXT,
-    "host_id": Kind.LONG,
-}
-
-ROUTES: Mapping[str, Mapping[str, Entry]] = {
-    "/backup_and_restore/backups": {
-        "GET": Entry(operations.list_backups, BACKUP, is_list=True),
-        "POST": Entry(
-            operations.create_backup,
-            BACKUP,
-            has_type_header=True,
-            body="backup",
-            body_types=_NEW_BACKUP,
-        ),
-    },
-    "/backup_and_restore/backups/{id}": {
-        "GET": Entry(operations.get_backup, BACKUP),
-        "POST": Entry(
-            operations.change_backup,
-            BACKUP,
-            body="backup",
-            body_types={"description": Kind.TEXT},
-        ),
-        "DELETE": Entry(operations.delete_backup, BACKUP),
-    },
-    "/config/deployment/hosts": {"GET": Entry(operations.list_hosts, HOST, is_list=True)},
-    "/config/deployment/hosts/{id}": {"GET": Entry(operations.get_host, HOST)},
-    "/staged_config/deploy_status": {
-        "GET": Entry(operations.get_deploy_status),
-        "POST": Entry(
-            operations.start_deploy, body="deploy_status", body_types={"type": Kind.TEXT}
-        ),
-    },
-    "/system/about": {"GET": Entry(operations.about, ABOUT)},
-    "/help/versions": {"GET": Entry(operations.versions, VERSION, is_list=True)},
-    "/help/versions/{id}": {"GET": Entry(operations.get_version, VERSION)},
-}
-
-
-def find_route(path: str) -> tuple[str, str] | None:
-    """The route of a path from the root, and the id in it; None if there is none."""
+def find_route(path: str) -> tuple[str, Mapping[str, str]] | None:
+    """The route of a path from the root, and the ids in it; None if there is none."""
     if not path.startswith("/api/"):
         return None
     below = path.removeprefix("/api").removesuffix("/")  # one trailing slash is ignored
-    if below in ROUTES:
-        return below, ""
-    parent, _, last = below.rpartition("/")
-    item = parent + "/{id}"
-    return (item, unquote(last)) if last and item in ROUTES else None
+    for route, pattern in _PATTERNS:
+        match = pattern.fullmatch(below)
+        if match is not None:
+            return route, match.groupdict()
+    return None
 
 
 def answer(state: ApplianceState, callers: Callers, request: Request) -> Answer:
@@ -124,7 +70,8 @@ def _checked(request: Request, caller: Caller, major: int) -> tuple[Entry, Call]
         allowed = sorted({*methods, "HEAD"} if "GET" in methods else methods)
         message = f"{request.method} is not possible here"
         raise Refusal(405, 9, message, headers={"Allow": ", ".join(allowed)})
-    _check_accept(request.headers.getall("Accept", []))
+    if not entry.is_plain_text:  # spec §14 no. 15
+        _check_accept(request.headers.getall("Accept", []))
     if request.body is None:
         raise Refusal(413, 14, f"The body has more than {BIGGEST_BODY_BYTES} bytes")
     if entry.body is not None and request.body:
@@ -132,26 +79,29 @@ def _checked(request: Request, caller: Caller, major: int) -> tuple[Entry, Call]
     return entry, _call(entry, request, caller, major, route[1])
 
 
-def _call(entry: Entry, request: Request, caller: Caller, major: int, resource_id: str) -> Call:
+def _call(
+    entry: Entry, request: Request, caller: Caller, major: int, ids: Mapping[str, str]
+) -> Call:
     backup_type = _backup_type(request) if entry.has_type_header else ""
     shape = members_at(entry.shape or {}, major)
     fields = request.headers if request.method == "POST" else request.query
     call = Call(
         caller,
         project=parse_fields(fields.get("fields"), shape) if shape else _whole,
-        resource_id=resource_id,
+        ids=ids,
         backup_type=backup_type,
     )
     if entry.is_list:
         window = parse_range(request.headers.get("Range"))
-        sort = request.query.get("sort") if entry.shape is BACKUP else None
-        keys = parse_sort(sort, SORTABLE, shape)
+        sort = request.query.get("sort") if entry.sortable else None  # else ignored
+        keys = parse_sort(sort, entry.sortable, shape)
         wanted = request.query.get("filter")
         matches = call.matches if wanted is None else parse_filter(wanted, shape)
         return replace(call, window=window, sort=keys, matches=matches)
     if entry.body is not None:
         judged = frozenset({"name"})  # 1004 rather than 11 (spec §14 no. 14)
-        body = parse_body(request.body or b"", entry.body, entry.body_types, judged)
+        raw = request.body or b""
+        body = parse_body(raw, entry.body, entry.body_types, judged, entry.keeps_null)
         return replace(call, body=body)
     return call
 

@@ -5,6 +5,8 @@ from appliance.clock import SteerableClock
 from appliance.faults import Faults
 from appliance.hosts import CONSOLE
 from appliance.journal import Journal, SeenRequest
+from appliance.restores import Restore, RestoreDesk
+from appliance.settings import MINUTE_MS
 from appliance.shapes import RUNNING
 from appliance.state import ApplianceState, Backup
 from appliance.wire import Record
@@ -20,6 +22,7 @@ class Levers:
         self.callers = callers
         self.faults = faults
         self.journal = journal
+        state.restores.on_users_restored = callers.rotate_token
 
     @property
     def clock(self) -> SteerableClock:
@@ -158,27 +161,64 @@ class Levers:
 
     def stage_change(self) -> None:
         """Change the staged configuration: POST /backups answers 409/1011 until a deploy ends."""
-        self.state.has_staged_change = True
+        limit = self.state.staged.configuration["configuration_backup_time_limit"]
+        assert isinstance(limit, int)
+        self.state.staged.configuration["configuration_backup_time_limit"] = limit - MINUTE_MS
 
     def finish_deploy(self) -> None:
         """End the running deploy (with ``deploy_seconds`` None)."""
         self.state.finish_deploy()
 
+    @property
+    def restores(self) -> RestoreDesk:
+        """The restores, with levers for their times, their outcome and the outage."""
+        return self.state.restores
+
+    def add_restore(self, *, status: str = "PENDING", backup_id: int = 1) -> int:
+        """Add a restore that somebody else created and return its id."""
+        now = self.clock.now_ms()
+        restore = Restore(
+            self.restores.next_id, "admin", now, backup_id, "old", "old.tgz", ["LICENSE_CONFIG"]
+        )
+        self.restores.next_id += 1
+        restore.status, restore.launched_at_ms = status, now
+        self.restores.records[restore.id] = restore
+        return restore.id
+
+    def restore(self, restore_id: int) -> Record:
+        """One restore as it is now."""
+        self.state.settle()
+        return self.state.restores.records[restore_id].record()
+
+    def finish_restore(self, restore_id: int, outcome: str = "SUCCESS") -> None:
+        """End a restore (with ``restore_seconds`` None)."""
+        self.state.settle()
+        self.state.restores.finish(self.state.restores.records[restore_id], outcome)
+
     def start_restore(self) -> None:
-        """Start a restore: POST /backups answers 409/1016."""
-        self.state.is_restoring = True
+        """Start a restore that has no record: POST /backups answers 409/1016."""
+        self.state.restores.is_running_unseen = True
 
     def end_restore(self) -> None:
-        """End the restore."""
-        self.state.is_restoring = False
+        """End that restore."""
+        self.state.restores.is_running_unseen = False
 
     def set_host_status(self, host_id: int, status: str) -> None:
-        """Change the status of a host (spec §6.0); raises KeyError."""
-        self.state.hosts[host_id]["status"] = status
+        """Change the status of a host (spec §6.0), staged and deployed; raises KeyError."""
+        for view in self.state.views():
+            view.hosts[host_id]["status"] = status
 
     def enable_data_backup(self, host_id: int) -> None:
-        """Enable a host for DATA backups; others answer 422/1014."""
-        self.state.hosts_with_data_backup.add(host_id)
+        """Enable a host for DATA backups, staged and deployed; others answer 422/1014."""
+        row: Record = {
+            "host_id": host_id,
+            "event_data_backup_enabled": True,
+            "flow_data_backup_enabled": True,
+        }
+        for view in self.state.views():
+            rows = view.configuration["data_backup_host_configuration"]
+            assert isinstance(rows, list)
+            rows.append(dict(row))
 
     @property
     def backup_seconds(self) -> float | None:

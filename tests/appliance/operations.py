@@ -1,7 +1,7 @@
-"""What each endpoint does once the general checks are passed (spec §3, §6.1, §7, §8)."""
+"""What the endpoints of backups and versions do once the general checks are passed."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from appliance.callers import Caller
@@ -22,12 +22,17 @@ class Call:
 
     caller: Caller
     project: Projection
-    resource_id: str = ""
+    ids: Mapping[str, str] = field(default_factory=dict)
     backup_type: str = ""
     body: Record = field(default_factory=dict)
     window: tuple[int, int] | None = None
     sort: tuple[SortKey, ...] = ()
     matches: Predicate = lambda _: True
+
+    @property
+    def resource_id(self) -> str:
+        """The first id in the path; empty if there is none."""
+        return next(iter(self.ids.values()), "")
 
 
 Operation = Callable[[ApplianceState, Call], Answer]
@@ -35,7 +40,7 @@ Operation = Callable[[ApplianceState, Call], Answer]
 
 def list_backups(state: ApplianceState, call: Call) -> Answer:
     """List them (spec §3.1)."""
-    return _listed([backup.record() for backup in state.backups.values()], call)
+    return listed([backup.record() for backup in state.backups.values()], call)
 
 
 def get_backup(state: ApplianceState, call: Call) -> Answer:
@@ -47,10 +52,10 @@ def create_backup(state: ApplianceState, call: Call) -> Answer:
     """Create one (spec §3.2), all checks in the order of spec §14."""
     name = _checked_name(call.body.get("name"))
     if "configuration_id" not in call.body:
-        raise _semantic(1006, "The configuration id is missing")
+        raise semantic(1006, "The configuration id is missing")
     description = _checked_description(call.body)
     if call.body["configuration_id"] != 1:
-        raise _semantic(1007, f"No backup configuration {call.body['configuration_id']}")
+        raise semantic(1007, f"No backup configuration {call.body['configuration_id']}")
     host_id = call.body.get("host_id", CONSOLE)
     assert isinstance(host_id, int)
     _check_host(state, host_id, call.backup_type)
@@ -81,43 +86,9 @@ def delete_backup(state: ApplianceState, call: Call) -> Answer:
     """Cancel or delete (spec §3.5)."""
     backup = _backup(state, call)
     if backup.status not in DELETABLE:
-        raise _semantic(1017, f"Backup {backup.id} is {backup.status}")
+        raise semantic(1017, f"Backup {backup.id} is {backup.status}")
     state.leave(backup)
     return Answer(202, call.project(backup.record()))
-
-
-def list_hosts(state: ApplianceState, call: Call) -> Answer:
-    """List the hosts (spec §6.1)."""
-    return _listed(list(state.hosts.values()), call)
-
-
-def get_host(state: ApplianceState, call: Call) -> Answer:
-    """Get one host (spec §6.1)."""
-    host_id = _number(call.resource_id)
-    if host_id is not None and host_id <= 0:
-        raise Refusal(422, 1003, f"Host id {host_id} is not positive", "Host id must be positive.")
-    host = state.hosts.get(host_id) if host_id is not None else None
-    if host is None:
-        raise Refusal(404, 1002, f"Host {call.resource_id} was not found", "No such host.")
-    return Answer(200, call.project(host))
-
-
-def get_deploy_status(state: ApplianceState, _: Call) -> Answer:
-    """Get the running or the last deploy (spec §7.1)."""
-    return Answer(200, state.deploy_status())
-
-
-def start_deploy(state: ApplianceState, call: Call) -> Answer:
-    """Deploy (spec §7.2, §14 no. 4 and 5)."""
-    deploy_type = call.body.get("type", "INCREMENTAL")
-    if deploy_type not in {"INCREMENTAL", "FULL"}:
-        raise _semantic(1005, f"Unknown deploy type {deploy_type!r}")
-    if state.is_deploying:
-        raise _conflict(1002, "A deploy is already in progress")
-    if deploy_type == "INCREMENTAL" and not state.has_staged_change:
-        raise _conflict(1004, "No changes to deploy")
-    state.start_deploy(deploy_type, call.caller.label)
-    return Answer(200, state.deploy_status())
 
 
 def about(_: ApplianceState, call: Call) -> Answer:
@@ -133,31 +104,33 @@ def about(_: ApplianceState, call: Call) -> Answer:
 
 def versions(_: ApplianceState, call: Call) -> Answer:
     """List the API versions (spec §8)."""
-    return _listed(list_versions(), call)
+    return listed(list_versions(), call)
 
 
 def get_version(_: ApplianceState, call: Call) -> Answer:
     """Get one API version (spec §8)."""
     for version in list_versions():
-        if version["id"] == _number(call.resource_id):
+        if version["id"] == number(call.resource_id):
             return Answer(200, call.project(version))
     raise Refusal(404, 1002, f"Version {call.resource_id} was not found", "No such version.")
 
 
-def _listed(rows: list[Record], call: Call) -> Answer:
+def listed(rows: list[Record], call: Call, identity: str = "id") -> Answer:
+    """Filter, sort, cut and project a list (spec §2.10)."""
     matching = [row for row in rows if call.matches(row)]
-    kept, content_range = cut(in_order(matching, call.sort), call.window)
+    kept, content_range = cut(in_order(matching, call.sort, identity), call.window)
     headers = {"Content-Range": content_range}
     return Answer(200, [call.project(row) for row in kept], headers)
 
 
-def _number(text: str) -> int | None:
+def number(text: str) -> int | None:
+    """Read an id of a path; None: no id (spec §14 no. 13)."""
     return int(text) if re.fullmatch(r"-?[0-9]{1,19}", text) else None
 
 
 def _backup(state: ApplianceState, call: Call) -> Backup:
-    number = _number(call.resource_id)
-    backup = state.backups.get(number) if number is not None else None
+    backup_id = number(call.resource_id)
+    backup = state.backups.get(backup_id) if backup_id is not None else None
     if backup is None:
         message = f"Backup {call.resource_id[:40]} was not found"
         raise Refusal(404, 1001, message, "No backup with this identifier.")
@@ -166,11 +139,11 @@ def _backup(state: ApplianceState, call: Call) -> Backup:
 
 def _checked_name(name: object) -> str:
     if not isinstance(name, str) or not name:
-        raise _semantic(1002, "The name is null or empty")
+        raise semantic(1002, "The name is null or empty")
     if len(name) > 100:
-        raise _semantic(1003, "The name is longer than 100 characters")
+        raise semantic(1003, "The name is longer than 100 characters")
     if _NAME.fullmatch(name) is None:
-        raise _semantic(1004, "The name may hold letters, digits, '_', '-' and '.' only")
+        raise semantic(1004, "The name may hold letters, digits, '_', '-' and '.' only")
     return name
 
 
@@ -179,41 +152,43 @@ def _checked_description(body: Record) -> str | None:
     if not isinstance(description, str):
         return None
     if len(description) > 255:
-        raise _semantic(1008, "The description is longer than 255 characters")
+        raise semantic(1008, "The description is longer than 255 characters")
     return description
 
 
 def _check_host(state: ApplianceState, host_id: int, backup_type: str) -> None:
     host = state.hosts.get(host_id)
     if host is None:
-        raise _semantic(1009, f"There is no host {host_id}")
+        raise semantic(1009, f"There is no host {host_id}")
     if host["status"] != "Active":
-        raise _semantic(1010, f"Host {host_id} is not active")
+        raise semantic(1010, f"Host {host_id} is not active")
     components = host["components"]
     assert isinstance(components, list)
     if backup_type == "CONFIG" and "magistrate" not in components:
-        raise _semantic(1012, f"Host {host_id} is not the Console")
+        raise semantic(1012, f"Host {host_id} is not the Console")
     if backup_type == "DATA" and STORES_EVENTS.isdisjoint(map(str, components)):
-        raise _semantic(1013, f"Host {host_id} stores no event or flow data")
-    if backup_type == "DATA" and host_id not in state.hosts_with_data_backup:
-        raise _semantic(1014, f"Host {host_id} is not enabled for data backups")
+        raise semantic(1013, f"Host {host_id} stores no event or flow data")
+    if backup_type == "DATA" and host_id not in state.deployed.data_hosts:
+        raise semantic(1014, f"Host {host_id} is not enabled for data backups")
 
 
 def _check_conflicts(state: ApplianceState, name: str, host_id: int) -> None:
     backups = state.backups.values()
     if any(backup.name == name and not backup.is_scheduled for backup in backups):
-        raise _conflict(1005, f"The name {name} is already used")
-    if state.is_restoring:
-        raise _conflict(1016, "A restore is in progress")
+        raise conflict(1005, f"The name {name} is already used")
+    if state.restores.is_running:
+        raise conflict(1016, "A restore is in progress")
     if any(backup.host_id == host_id and backup.status in RUNNING for backup in backups):
-        raise _conflict(1015, f"A backup is already in progress on host {host_id}")
+        raise conflict(1015, f"A backup is already in progress on host {host_id}")
     if not state.is_deployed:
-        raise _conflict(1011, "The staged configuration has not been deployed")
+        raise conflict(1011, "The staged configuration has not been deployed")
 
 
-def _semantic(code: int, message: str) -> Refusal:
+def semantic(code: int, message: str) -> Refusal:
+    """Build a 422."""
     return Refusal(422, code, message, message.split(" ", 1)[0] + " is not acceptable.")
 
 
-def _conflict(code: int, message: str) -> Refusal:
+def conflict(code: int, message: str) -> Refusal:
+    """Build a 409."""
     return Refusal(409, code, message, "The request conflicts with the current state.")

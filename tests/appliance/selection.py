@@ -46,9 +46,10 @@ def _parse_names(text: str, shape: Shape) -> tuple[Wanted, str]:
         text = text[len(match[0]) if match else 0 :]
         inner: Wanted | None = None
         if text.startswith("("):
-            if member.kind is not Kind.OBJECT:
+            below = member.element if member.element is not None else member
+            if below.kind is not Kind.OBJECT:
                 raise _unknown_field(name + text)
-            inner, text = _parse_names(text[1:], member.members)
+            inner, text = _parse_names(text[1:], below.members)
             if not text.startswith(")"):
                 raise _unknown_field(name)
             text = text[1:].lstrip()
@@ -62,15 +63,21 @@ def _unknown_field(name: str) -> Refusal:
     return Refusal(422, 30, f'Specified field "{name}" is not recognized')
 
 
-def _projected(record: Json, wanted: Wanted | None) -> Record:
+def _projected(record: Json, wanted: Wanted) -> Record:
     assert isinstance(record, dict)
-    if wanted is None:
-        return record
     return {
-        name: value if wanted[name] is None else _projected(value, wanted[name])
+        name: _projected_below(value, wanted[name])
         for name, value in record.items()
         if name in wanted
     }
+
+
+def _projected_below(value: Json, wanted: Wanted | None) -> Json:
+    if wanted is None or value is None:
+        return value
+    if isinstance(value, list):
+        return [_projected(one, wanted) for one in value]
+    return _projected(value, wanted)
 
 
 def parse_sort(text: str | None, sortable: Iterable[str], shape: Shape) -> tuple[SortKey, ...]:
@@ -90,9 +97,9 @@ def parse_sort(text: str | None, sortable: Iterable[str], shape: Shape) -> tuple
     return tuple(keys)
 
 
-def in_order(rows: Iterable[Record], keys: Sequence[SortKey]) -> list[Record]:
+def in_order(rows: Iterable[Record], keys: Sequence[SortKey], identity: str = "id") -> list[Record]:
     """Sort; nulls are the greatest, ties go by ascending id (spec §14 no. 12)."""
-    ordered = sorted(rows, key=lambda row: _comparable(row["id"]))
+    ordered = sorted(rows, key=lambda row: _comparable(row[identity]))
     for key in reversed(keys):
         name = key.name
         ordered.sort(key=lambda row: _comparable(row[name]), reverse=key.is_descending)

@@ -14,9 +14,20 @@ from aiohttp import web
 from appliance import gate
 from appliance.callers import Callers
 from appliance.certificates import build_identity
-from appliance.faults import Cut, Delay, Fault, Faults, Hold, Moment, Replaced, Truncated
+from appliance.faults import (
+    Cut,
+    Delay,
+    Fault,
+    Faults,
+    Hold,
+    Moment,
+    Replaced,
+    Truncated,
+    error_bytes,
+)
 from appliance.journal import Journal, SeenRequest, names_of
 from appliance.levers import Levers
+from appliance.restores import Outage
 from appliance.state import ApplianceState
 from appliance.wire import Answer, Request
 
@@ -95,7 +106,7 @@ class FakeAppliance(Levers):
             time_s=self.clock.now_s(),
             names=names_of(http.method, http.path),
         )
-        fault = self.faults.take(seen.names)
+        fault = self.faults.take(seen.names) or self._find_outage()
         if isinstance(fault, Cut) and fault.moment is Moment.BEFORE_ACTING:
             await self.journal.add(seen)
             return _cut_off(http)
@@ -110,6 +121,23 @@ class FakeAppliance(Levers):
         seen.status = None if is_gone else response.status
         await self.journal.wake()
         return response
+
+    def _find_outage(self) -> Fault | None:
+        self.state.settle()
+        outage = self.state.restores.present_outage
+        if outage is Outage.NONE:
+            return None
+        if outage is Outage.REFUSED:  # a connection from before the port was closed
+            return Cut("*", None)
+        return Replaced("*", None, status=outage.value, body=error_bytes(outage.value, 0))
+
+    async def follow_outage(self) -> None:
+        """Close or open the port, as a running restore has it at this time of the clock."""
+        self.state.settle()
+        if self.state.restores.present_outage is Outage.REFUSED:
+            await self.go_down()
+        else:
+            await self.come_up()
 
     async def _is_stopped_before_acting(self, fault: Fault | None) -> bool:
         if isinstance(fault, Delay):
@@ -143,6 +171,9 @@ class FakeAppliance(Levers):
         return {"Date": formatdate(self.clock.now_s(), usegmt=True)}
 
     def _response(self, answer: Answer) -> web.Response:
+        if answer.status == 204:
+            headers = {**self._headers(), **answer.headers, "Content-Type": "text/plain"}
+            return web.Response(status=204, headers=headers)
         body = json.dumps(answer.body, ensure_ascii=False).encode("utf-8", "surrogatepass")
         headers = {**self._headers(), **answer.headers, "Content-Type": "application/json"}
         return web.Response(status=answer.status, body=body, headers=headers)

@@ -26,11 +26,13 @@ class Member:
     element: "Member | None" = None
     since: int = 0
     alias_of: str | None = None
+    is_path: bool = False  # compared with and without its leading slash (spec §14 no. 23)
 
 
 LONG = Member(Kind.LONG)
 TEXT = Member(Kind.TEXT)
 BOOLEAN = Member(Kind.BOOLEAN)
+PATH = Member(Kind.TEXT, is_path=True)
 
 Shape = Mapping[str, Member]
 
@@ -38,6 +40,11 @@ Shape = Mapping[str, Member]
 def word(*words: str, since: int = 0) -> Member:
     """Build an enumeration."""
     return Member(Kind.WORD, words=frozenset(words), since=since)
+
+
+def listed_of(members: Shape) -> Member:
+    """Build a list of objects."""
+    return Member(Kind.LIST, element=Member(Kind.OBJECT, members=members))
 
 
 RUNNING = frozenset({"INITIALIZING", "IN_PROGRESS"})
@@ -155,6 +162,79 @@ HOST: Shape = {
     "total_memory": LONG,
     "app_memory": LONG,
 }
+
+OPEN_RESTORE = frozenset({"PENDING", "REQUESTING", "INITIALIZING", "IN_PROGRESS"})
+RUNNING_RESTORE = OPEN_RESTORE - {"PENDING"}
+
+GROUPS = frozenset(
+    {
+        "CUSTOM_RULES_CONFIG",
+        "DEPLOYMENT_CONFIG",
+        "USERS_CONFIG",
+        "LICENSE_CONFIG",
+        "QVM_CONFIG",
+        "INSTALLED_APPS_CONFIG",
+        "REPORT_TEMPLATES",
+        "ASSETS_DATA",
+        "OFFENSES_DATA",
+    }
+)
+
+RESTORE: Shape = {
+    "id": LONG,
+    "initiated_by": TEXT,
+    "host_id": LONG,
+    "time_initiated": LONG,
+    "time_completed": LONG,
+    "status": word(*OPEN_RESTORE, "SUCCESS", "FAILED"),
+    "is_cross_deployment_restore": BOOLEAN,
+    "backup_id": LONG,
+    "backup_name": TEXT,
+    "backup_version": TEXT,
+    "backup_type": word("CONFIG", "DATA"),
+    "backup_filename": TEXT,
+    "groups": Member(Kind.LIST, element=word(*GROUPS)),
+}
+
+SORTABLE_RESTORES = frozenset(RESTORE) - {"host_id", "status", "backup_id", "groups"}
+
+PRIORITIES = frozenset({"LOW", "MEDIUM", "HIGH"})
+
+CONFIGURATION: Shape = {
+    "configuration_id": LONG,
+    "backup_directory_path": TEXT,
+    "backup_retention_period": LONG,
+    "data_backup_host_configuration": listed_of(
+        {
+            "host_id": LONG,
+            "event_data_backup_enabled": BOOLEAN,
+            "flow_data_backup_enabled": BOOLEAN,
+        }
+    ),
+    "configuration_backup_enabled": BOOLEAN,
+    "data_backup_priority": word(*PRIORITIES),
+    "configuration_backup_priority": word(*PRIORITIES),
+    "data_backup_time_limit": LONG,
+    "configuration_backup_time_limit": LONG,
+}
+
+TUNNEL: Shape = {
+    "name": TEXT,
+    "remote_host_id": LONG,
+    "remote_port": LONG,
+    "local_port": LONG,
+    "reverse_source": BOOLEAN,
+}
+
+SERVER: Shape = {
+    "server_id": LONG,
+    "managed_host_id": LONG,
+    "hostname": TEXT,
+    "private_ip": TEXT,
+    "status": TEXT,
+}
+
+ONE_SERVER: Shape = {**SERVER, "email_server_address": TEXT}
 
 ABOUT: Shape = {
     "build_version": TEXT,

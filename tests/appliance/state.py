@@ -1,12 +1,16 @@
-"""What the fake knows: backups, hosts, staged changes, the deploy (spec §3, §6, §7)."""
+"""What the fake knows: backups, restores, both views of the settings, the deploy."""
 
+from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from appliance.clock import SteerableClock
-from appliance.hosts import CONSOLE, DATA_HOST, NO_DATA, NOT_ACTIVE, build_hosts
+from appliance.hosts import CONSOLE
+from appliance.restores import RestoreDesk
+from appliance.settings import Settings
 from appliance.shapes import LEAVING, RUNNING
-from appliance.wire import Record
+from appliance.wire import Json, Record
 
 BUILD = "2021.6.12.20250501101010"
 ARCHIVE_BYTES = 734003200
@@ -69,25 +73,41 @@ class ApplianceState:
         self.deletion_seconds: float | None = 0.0
         self.deploy_seconds: float | None = 0.0
         self.backups: dict[int, Backup] = {}
-        self.hosts = {host["id"]: host for host in build_hosts()}
-        self.hosts_with_data_backup = {DATA_HOST, NOT_ACTIVE, NO_DATA}
-        self.is_restoring = False
-        self.has_staged_change = False
+        self.restores = RestoreDesk(self.clock, lambda backup_id: backup_id in self.backups)
+        self.staged = Settings()
+        self.deployed = Settings()
+        self.directories = {"/", "/store", "/store/backup", "/mnt/backup"}
+        self.files = {"/etc/hostname"}
+        self.eps_pool = 10_000  # what the licences have left
+        self.fpm_pool = 200_000
+        self.hosts_that_fail_to_deploy: set[int] = set()
         self._next_id = 1
-        self._change_being_deployed = False
+        self._being_deployed: Settings | None = None
         self._deploy_type = "INCREMENTAL"
         self._deploy_caller = "admin"
-        self._deploy_started_ms: int | None = None
+        self._deploy_started_ms = 0
+
+    @property
+    def hosts(self) -> dict[int, Record]:
+        """The deployed hosts."""
+        return self.deployed.hosts
+
+    def views(self) -> Iterator[Settings]:
+        """Every view of the settings, for what takes effect without a deploy."""
+        yield self.staged
+        yield self.deployed
+        if self._being_deployed is not None:
+            yield self._being_deployed
 
     @property
     def is_deploying(self) -> bool:
         """Whether a deploy runs."""
-        return self._deploy_started_ms is not None
+        return self._being_deployed is not None
 
     @property
     def is_deployed(self) -> bool:
-        """Whether the staged configuration is the one in force (spec §14 no. 2)."""
-        return not (self.has_staged_change or self._change_being_deployed)
+        """Whether what is staged is what is in force (spec §14 no. 2)."""
+        return self.staged == self.deployed
 
     def take_id(self) -> int:
         """Give out the next id of a backup."""
@@ -106,10 +126,9 @@ class ApplianceState:
                 self.finish(backup)
             elif backup.status == "INITIALIZING" and _is_due(age_ms, self.initializing_seconds):
                 backup.status = "IN_PROGRESS"
-        if self._deploy_started_ms is not None and _is_due(
-            now - self._deploy_started_ms, self.deploy_seconds
-        ):
+        if self.is_deploying and _is_due(now - self._deploy_started_ms, self.deploy_seconds):
             self.finish_deploy()
+        self.restores.settle()
 
     def finish(self, backup: Backup) -> None:
         """End it well: the archive is there (spec §3.0, file name §10)."""
@@ -141,29 +160,45 @@ class ApplianceState:
         self._deploy_type = deploy_type
         self._deploy_caller = caller
         self._deploy_started_ms = self.clock.now_ms()
-        self._change_being_deployed, self.has_staged_change = self.has_staged_change, False
+        self._being_deployed = deepcopy(self.staged)
 
     def finish_deploy(self) -> None:
         """End the running deploy; its changes are in force."""
-        self._deploy_started_ms = None
-        self._change_being_deployed = False
+        if self._being_deployed is not None:
+            self.deployed, self._being_deployed = self._being_deployed, None
 
     def deploy_status(self) -> Record:
         """The status object in the shape of the reference's sample (spec §7.0)."""
-        running = self.is_deploying
-        progress = "IN_PROGRESS" if running else "SUCCESS"
+        percent = self._deploy_percent()
         return {
             "type": self._deploy_type,
-            "status": "IN_PROGRESS" if running else "COMPLETE",
-            "percent_complete": 40 if running else 100,
+            "status": "COMPLETE" if percent == 100 else "IN_PROGRESS",
+            "percent_complete": percent,
             "initiated_by": self._deploy_caller,
             "initiated_from": self.hosts[CONSOLE]["hostname"],
-            "hosts": [
-                {"ip": host["private_ip"], "host_status": progress, "status": progress}
-                for host in self.hosts.values()
-                if host["status"] == "Active"
-            ],
+            "hosts": self._deploy_hosts(percent),
         }
+
+    def _deploy_percent(self) -> int:
+        if not self.is_deploying:
+            return 100
+        if self.deploy_seconds is None:
+            return 40
+        elapsed_s = self.clock.now_s() - self._deploy_started_ms / 1000
+        return min(99, max(0, int(100 * elapsed_s / max(self.deploy_seconds, 0.001))))
+
+    def _deploy_hosts(self, percent: int) -> list[Json]:
+        """One host after the other."""
+        active = [host for host in self.hosts.values() if host["status"] == "Active"]
+        done = len(active) * percent // 100
+        rows: list[Json] = []
+        for position, host in enumerate(active):
+            progress = "INITIATING" if position > done else "IN_PROGRESS"
+            if position < done:
+                failed = host["id"] in self.hosts_that_fail_to_deploy
+                progress = "ERROR" if failed else "SUCCESS"
+            rows.append({"ip": host["private_ip"], "host_status": progress, "status": progress})
+        return rows
 
 
 def _is_due(elapsed_ms: int, after_s: float | None) -> bool:

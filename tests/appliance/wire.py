@@ -16,6 +16,7 @@ CATEGORIES: Mapping[int, str] = {
     406: "None of the accepted types is offered",
     409: "Conflict with the current state",
     413: "Request body is too large",
+    417: "The expectation cannot be met",
     415: "Request body has an unsupported type",
     422: "Request is well-formed but semantically wrong",
     500: "Internal error",

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from backup_api import errors
 from backup_api.endpoints import CREATE_BACKUP, ENDPOINTS, Endpoint
 from backup_api.errors import EndpointErrors, FrameworkErrors
+from contract.cover import BROKEN, NOT_YET, OPEN_TO_ALL, Absent, Case, Cover
+from contract.own_rows import OWN
 from contract.places import (
     ASKS,
     LISTS,
@@ -13,134 +14,12 @@ from contract.places import (
     NOT_YET_ON_THE_ENGINE,
     WITH_BODY,
     WITH_FIELDS,
+    WITH_JSON,
 )
 
 SERVERS = ("appliance", "engine")
 
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A test of this suite, as ``file::function``."""
-
-    test: str
-
-
-@dataclass(frozen=True, slots=True)
-class Absent:
-    """Why no case can exist."""
-
-    reason: str
-
-
-Cover = Case | Absent
-
-BROKEN = Absent(
-    "a server in good health never answers so; tests/api plays it as a fault for the client"
-)
-NO_STAGING = Absent("the engine has no staged configuration yet, so it serves no deploy")
-ONE_HOST = Absent("the engine's only host is the Console, which is always active")
-OPEN_TO_ALL = Absent(
-    "any known caller may read hosts and versions; spec §2.2 speaks of the backup endpoints only"
-)
-NO_RESTORES = Absent("the engine runs no restores yet")
-NO_TEXT = Absent("the reference publishes neither text nor cause (spec §7.2)")
-
 _CREATE = "test_create_backup.py::"
-_CONFLICT = "test_create_conflicts.py::"
-_ONE = "test_one_backup.py::"
-_WRONG_MEMBER = Case(_CREATE + "test_a_wrong_member_is_refused")
-_UNFIT_HOST = Case(_CONFLICT + "test_an_unfit_host_is_refused")
-
-
-def _both(case: Cover) -> tuple[Cover, Cover]:
-    return case, case
-
-
-OWN: Mapping[EndpointErrors, tuple[Cover, Cover]] = {
-    errors.ListBackupsErrors.WRONG_SORT: _both(
-        Case("test_list_backups.py::test_other_names_are_not_sortable")
-    ),
-    errors.ListBackupsErrors.UNREADABLE: _both(BROKEN),
-    errors.ListBackupsErrors.UNREADABLE_LOCATION: _both(BROKEN),
-    errors.CreateBackupErrors.NAME_EMPTY: _both(_WRONG_MEMBER),
-    errors.CreateBackupErrors.NAME_TOO_LONG: _both(_WRONG_MEMBER),
-    errors.CreateBackupErrors.NAME_CHARACTERS: _both(_WRONG_MEMBER),
-    errors.CreateBackupErrors.NAME_TAKEN: _both(Case(_CONFLICT + "test_a_taken_name_is_409_1005")),
-    errors.CreateBackupErrors.CONFIGURATION_MISSING: _both(_WRONG_MEMBER),
-    errors.CreateBackupErrors.CONFIGURATION_UNKNOWN: _both(_WRONG_MEMBER),
-    errors.CreateBackupErrors.DESCRIPTION_TOO_LONG: _both(_WRONG_MEMBER),
-    errors.CreateBackupErrors.HOST_UNKNOWN: _both(_WRONG_MEMBER),
-    errors.CreateBackupErrors.HOST_NOT_ACTIVE: (_UNFIT_HOST, ONE_HOST),
-    errors.CreateBackupErrors.NOT_DEPLOYED: (
-        Case(_CONFLICT + "test_a_staged_change_has_to_be_deployed_409_1011"),
-        NO_STAGING,
-    ),
-    errors.CreateBackupErrors.NOT_THE_CONSOLE: (_UNFIT_HOST, ONE_HOST),
-    errors.CreateBackupErrors.NO_DATA_ON_HOST: _both(
-        Case(_CONFLICT + "test_a_host_without_data_has_no_data_backup_422_1013")
-    ),
-    errors.CreateBackupErrors.HOST_NOT_ENABLED: (
-        _UNFIT_HOST,
-        Absent("no host of the engine stores data yet, so 1013 always comes first"),
-    ),
-    errors.CreateBackupErrors.HOST_BUSY: _both(
-        Case(_CONFLICT + "test_one_backup_at_a_time_runs_on_a_host_409_1015")
-    ),
-    errors.CreateBackupErrors.RESTORE_RUNNING: (
-        Case(_CONFLICT + "test_a_restore_blocks_every_host_409_1016"),
-        NO_RESTORES,
-    ),
-    errors.CreateBackupErrors.NOT_CREATED: _both(BROKEN),
-    errors.GetBackupErrors.UNKNOWN_BACKUP: _both(
-        Case(_ONE + "test_get_of_an_unknown_backup_is_404_1001")
-    ),
-    errors.GetBackupErrors.UNREADABLE: _both(BROKEN),
-    errors.ChangeBackupErrors.UNKNOWN_BACKUP: _both(
-        Case(_ONE + "test_change_of_an_unknown_backup_is_404_1001")
-    ),
-    errors.ChangeBackupErrors.DESCRIPTION_TOO_LONG: _both(
-        Case(_ONE + "test_a_longer_description_is_422_1008")
-    ),
-    errors.ChangeBackupErrors.NOT_UPDATED: _both(BROKEN),
-    errors.DeleteBackupErrors.UNKNOWN_BACKUP: _both(
-        Case(_ONE + "test_delete_of_an_unknown_backup_is_404_1001")
-    ),
-    errors.DeleteBackupErrors.ALREADY_LEAVING: (
-        Case(_ONE + "test_a_second_delete_is_422_1017"),
-        Case(_ONE + "test_of_many_deletes_one_is_accepted_and_others_are_422_1017"),
-    ),
-    errors.DeleteBackupErrors.NOT_DELETED: _both(BROKEN),
-    errors.ListHostsErrors.UNREADABLE: _both(BROKEN),
-    errors.GetHostErrors.UNKNOWN_HOST: _both(
-        Case("test_hosts.py::test_an_unknown_host_is_404_1002")
-    ),
-    errors.GetHostErrors.WRONG_ID: _both(
-        Case("test_hosts.py::test_an_id_that_is_not_positive_is_422_1003")
-    ),
-    errors.GetHostErrors.UNREADABLE: _both(BROKEN),
-    errors.GetDeployErrors.UNREADABLE: (BROKEN, NO_STAGING),
-    errors.StartDeployErrors.BUSY_OR_NOTHING: (
-        Case("test_deploy.py::test_a_deploy_that_runs_is_409_1002"),
-        NO_STAGING,
-    ),
-    errors.StartDeployErrors.REFUSED: (NO_TEXT, NO_STAGING),
-    errors.StartDeployErrors.NOTHING_TO_DEPLOY: (
-        Case("test_deploy.py::test_nothing_to_deploy_is_409_1004"),
-        NO_STAGING,
-    ),
-    errors.StartDeployErrors.WRONG_TYPE: (
-        Case("test_deploy.py::test_an_unknown_type_is_422_1005"),
-        NO_STAGING,
-    ),
-    errors.StartDeployErrors.NOT_STARTED: (BROKEN, NO_STAGING),
-    errors.AboutErrors.UNREADABLE: _both(BROKEN),
-    errors.ListVersionsErrors.UNREADABLE: _both(BROKEN),
-    errors.GetVersionErrors.UNKNOWN_VERSION: _both(
-        Case("test_self_description.py::test_an_unknown_version_is_404_1002")
-    ),
-    errors.GetVersionErrors.UNREADABLE: _both(BROKEN),
-}
-"""Rows of the endpoints' own tables: on the appliance, on the engine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +52,11 @@ FRAMEWORK: Mapping[FrameworkErrors, tuple[FrameworkCover, ...]] = {
         FrameworkCover(Case(_GATE + "test_a_wrong_method_is_405_and_the_right_ones_are_told")),
     ),
     FrameworkErrors.NOT_ACCEPTABLE: (
-        FrameworkCover(Case(_GATE + "test_an_answer_that_is_not_accepted_is_406")),
+        FrameworkCover(
+            Case(_GATE + "test_an_answer_that_is_not_accepted_is_406"),
+            frozenset(ask.endpoint for ask in WITH_JSON),
+            "it answers whatever is accepted (spec §14 no. 15)",
+        ),
     ),
     FrameworkErrors.BODY_TOO_LARGE: (
         FrameworkCover(
@@ -215,7 +98,7 @@ FRAMEWORK: Mapping[FrameworkErrors, tuple[FrameworkCover, ...]] = {
         FrameworkCover(
             Case(_GATE + "test_an_unknown_field_is_422_30"),
             frozenset(ask.endpoint for ask in WITH_FIELDS),
-            "it takes no fields (spec §1)",
+            "it takes no fields (spec §1), or is refused whatever they are (spec §4.6)",
         ),
     ),
     FrameworkErrors.WRONG_RANGE: (
@@ -230,16 +113,22 @@ FRAMEWORK: Mapping[FrameworkErrors, tuple[FrameworkCover, ...]] = {
 
 def find_cover(endpoint: Endpoint, row: EndpointErrors, server: str) -> tuple[Cover, str] | None:
     """The cover of one row on one server, and what the case's parameters must name; None: none."""
-    if not isinstance(row, FrameworkErrors):
-        covers = OWN.get(row)
-        return None if covers is None else (covers[SERVERS.index(server)], "")
     if server == "engine" and endpoint in NOT_YET_ON_THE_ENGINE:
-        return NO_STAGING, ""
-    if (
-        server == "engine"
-        and row is FrameworkErrors.NOT_CAPABLE
-        and endpoint in NO_CAPABILITY_ON_THE_ENGINE
-    ):
+        return NOT_YET, ""
+    if isinstance(row, FrameworkErrors):
+        return _find_framework_cover(endpoint, row, server)
+    covers = OWN.get(row)
+    if covers is None:
+        return None
+    is_shared = sum(type(row) is other.refusals for other in ENDPOINTS) > 1
+    return covers[SERVERS.index(server)], LABELS[endpoint] if is_shared else ""
+
+
+def _find_framework_cover(
+    endpoint: Endpoint, row: FrameworkErrors, server: str
+) -> tuple[Cover, str] | None:
+    is_open = server == "engine" and endpoint in NO_CAPABILITY_ON_THE_ENGINE
+    if row is FrameworkErrors.NOT_CAPABLE and is_open:
         return OPEN_TO_ALL, ""
     found = FRAMEWORK.get(row)
     if found is None:

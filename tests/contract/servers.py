@@ -14,7 +14,12 @@ from contract.replies import RawClient, Reply
 from fixtures.engine import EngineProcess
 
 BACKUPS = "/backup_and_restore/backups"
+RESTORES = "/backup_and_restore/restores"
+SCHEDULED = "/config/backup_and_restore/scheduled_backup_configurations"
+STAGED_SCHEDULED = "/staged_config/backup_and_restore/scheduled_backup_configurations"
 HOSTS = "/config/deployment/hosts"
+STAGED_HOSTS = "/staged_config/deployment/hosts"
+SERVERS = "/system/servers"
 DEPLOY = "/staged_config/deploy_status"
 CONFIG = {"backup_type": "CONFIG"}
 
@@ -132,6 +137,20 @@ class Conversation:
                     break
                 await asyncio.sleep(0.02)
         reply.assert_refused(404, 1001)
+
+    async def deploy(self, deploy_type: str = "INCREMENTAL") -> dict[str, Any]:
+        """Deploy, wait for the end and return the status; raises TimeoutError."""
+        (await self.send("POST", DEPLOY, body={"type": deploy_type})).assert_is(200)
+        return await self.deployed()
+
+    async def deployed(self) -> dict[str, Any]:
+        """Wait until no deploy runs and return the status; raises TimeoutError."""
+        async with asyncio.timeout(15):
+            while True:
+                status: dict[str, Any] = (await self.send("GET", DEPLOY)).assert_is(200).json
+                if status["status"] == "COMPLETE":
+                    return status
+                await asyncio.sleep(0.02)
 
     async def list(self, query: Mapping[str, str] | str = "", **headers: str) -> Reply:
         """GET the list."""

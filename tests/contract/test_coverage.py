@@ -9,7 +9,9 @@ import pytest
 
 from backup_api.endpoints import ENDPOINTS, Endpoint
 from backup_api.errors import EndpointErrors, FrameworkErrors
-from contract.coverage import FRAMEWORK, OWN, SERVERS, Absent, find_cover
+from contract.cover import Absent
+from contract.coverage import FRAMEWORK, SERVERS, find_cover
+from contract.own_rows import OWN
 
 FOLDER = Path(__file__).parent
 

@@ -6,8 +6,9 @@ import itertools
 import pytest
 
 from appliance.server import FakeAppliance
-from contract.places import on_the_appliance
-from contract.servers import BACKUPS, Conversation, unique_name
+from backup_api import endpoints
+from contract.places import on_the_appliance, where_served
+from contract.servers import BACKUPS, STAGED_SCHEDULED, Conversation, unique_name
 
 MEMBERS = {
     "id",
@@ -180,6 +181,21 @@ async def test_a_staged_change_has_to_be_deployed_409_1011(
     fake.finish_deploy()
 
     (await talk.create()).assert_is(201)
+
+
+@where_served(endpoints.CHANGE_CONFIGURATION, endpoints.START_DEPLOY)
+async def test_a_change_of_the_settings_has_to_be_deployed_409_1011(talk: Conversation) -> None:
+    path = f"{STAGED_SCHEDULED}/1"
+    before = (await talk.send("GET", path)).assert_is(200).json
+    change = {"configuration_backup_enabled": not before["configuration_backup_enabled"]}
+    (await talk.send("POST", path, body=change)).assert_is(200)
+
+    reply = await talk.create()
+
+    (await talk.send("POST", path, body=before)).assert_is(200)
+    reply.assert_refused(409, 1011)
+    (await talk.create()).assert_is(201)
+    await talk.server.settle()
 
 
 async def test_a_record_is_visible_before_its_201(talk: Conversation) -> None:

@@ -11,6 +11,7 @@ from contract.places import (
     NO_CAPABILITY_ON_THE_ENGINE,
     WITH_BODY,
     WITH_FIELDS,
+    WITH_JSON,
     Ask,
     on_each,
     on_the_appliance,
@@ -139,7 +140,7 @@ async def test_a_wrong_method_is_405_and_the_right_ones_are_told(
     assert "PUT" not in allowed
 
 
-@on_each(ASKS)
+@on_each(WITH_JSON)
 async def test_an_answer_that_is_not_accepted_is_406(talk: Conversation, ask: Ask) -> None:
     raw = ask.body.encode() if ask.body else None
     headers = {**dict(ask.headers), "Accept": "text/html"}
@@ -223,17 +224,15 @@ async def test_a_body_that_is_no_json_object_is_422_11(
 ) -> None:
     reply = await talk.send("POST", ask.path, headers=dict(ask.headers), raw=raw)
 
-    parameter = "deploy_status" if "deploy" in ask.path else "backup"
-    reply.assert_refused(422, 11, parameter)
+    reply.assert_refused(422, 11, ask.parameter)
 
 
 @on_each(WITH_FIELDS)
 async def test_an_unknown_field_is_422_30(talk: Conversation, ask: Ask) -> None:
     is_post = ask.method == "POST"
-    headers = {**dict(ask.headers), **({"fields": "id,nonsense"} if is_post else {})}
-    query = {} if is_post else {"fields": "id,nonsense"}
-    if "about" in ask.path:
-        query = {"fields": "external_version,nonsense"}
+    fields = {"fields": f"{ask.field},nonsense"}
+    headers = {**dict(ask.headers), **(fields if is_post else {})}
+    query = {} if is_post else fields
     raw = ask.body.encode() if ask.body else None
 
     reply = await talk.send(ask.method, ask.path, query=query, headers=headers, raw=raw)

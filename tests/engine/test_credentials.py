@@ -58,7 +58,7 @@ def test_a_token_of_ones_own_is_private_and_made_once(tmp_path: Path) -> None:
 async def test_a_changed_file_is_read_again_and_a_broken_one_locks_nobody_out(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backup_engine.auth.sec_tokens.RECHECK_S", 0.0)
+    monkeypatch.setattr("backup_engine.auth.watched_file.RECHECK_S", 0.0)
     path = tmp_path / "tokens"
     path.write_text(f"{TOKEN} first\n")
     tokens = TokenFile(path)
@@ -73,7 +73,7 @@ async def test_a_changed_file_is_read_again_and_a_broken_one_locks_nobody_out(
         else:
             path.write_text(breakage)
         assert await tokens.find_service(OTHER) is not None
-    assert "stay in force" in caplog.text
+    assert "stays in force" in caplog.text
     assert OTHER not in caplog.text
 
 

@@ -150,6 +150,18 @@ async def test_a_service_account_may_what_its_role_says(
         assert answer.json()["intiated_by"] == account
         refused = await client.delete(f"{BACKUPS}/{answer.json()['id']}")
         assert (refused.status_code, refused.json()["code"]) == (403, 26)
+        # what /help tells must be what the same caller meets
+        described = await client.get("/api/help/endpoints", params={"filter": "version = '26.0'"})
+        access = {
+            (row["http_method"], row["path"]): row["caller_has_access"] for row in described.json()
+        }
+        assert access["GET", "/backup_and_restore/backups"] is True
+        assert access["POST", "/backup_and_restore/backups"] is True
+        assert access["DELETE", "/backup_and_restore/backups/{id}"] is False
+        assert access["POST", "/staged_config/deploy_status"] is False
+        assert access["GET", "/system/about"] is True
+        refused = await client.post("/api/staged_config/deploy_status", json={"type": "FULL"})
+        assert (refused.status_code, refused.json()["code"]) == (403, 26)
     assert f"who='{account}'" in engine.log
     assert bearer["Authorization"].split()[1] not in engine.log
 

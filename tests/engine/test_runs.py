@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from backup_api.backups import RecordStatus
-from backup_engine.archive.store import ArchiveStore
 from backup_engine.runs.steps import Job, Step, choose_step
 from listserver import ListServer
 from localengine import BACKUPS, LocalEngine, local_engine
@@ -203,7 +202,6 @@ async def test_a_store_that_fails_ends_the_capture_failed(
     local: LocalEngine, tmp_path: Path
 ) -> None:
     (tmp_path / "archives").write_text("a file where the directory should be")
-    assert isinstance(local.store, ArchiveStore)
     record = await local.until((await local.create("first")).json()["id"], "FAILED")
     assert record["content_file_path"] is None
 
@@ -225,6 +223,6 @@ async def test_a_stop_that_meets_a_wake_up_is_not_lost(resting: LocalEngine) -> 
     for _ in range(20):
         resting.start()
         await asyncio.sleep(0.02)  # asleep by then, most times
-        resting.runner.wake()
+        resting.parts.runner.wake()
         async with asyncio.timeout(5):
             await resting.stop()

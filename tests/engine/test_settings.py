@@ -1,3 +1,4 @@
+from datetime import time
 from pathlib import Path
 from typing import Any
 
@@ -66,3 +67,25 @@ def test_options_come_before_the_environment(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_database_password_is_not_shown() -> None:
     url = "postgresql+asyncpg://user:secret@host/db"
     assert "secret" not in repr(read_settings({**BASE, "plain_http": True, "database_url": url}))
+
+
+def test_nightly_runs_begin_at_midnight_utc_unless_told_otherwise() -> None:
+    settings = read_settings({**BASE, "plain_http": True})
+    assert (settings.nightly_at, settings.time_zone.key) == (time(0, 0), "UTC")
+    told = {"nightly_at": "02:30", "time_zone": "Europe/Berlin"}
+    settings = read_settings({**BASE, "plain_http": True, **told})
+    assert (settings.nightly_at, settings.time_zone.key) == (time(2, 30), "Europe/Berlin")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "problem"),
+    [
+        ("nightly_at", "25:00", "--nightly-at: expected HH:MM"),
+        ("time_zone", "Europe/Nowhere", "--time-zone: expected the name of a time zone"),
+        ("time_zone", "../etc/passwd", "--time-zone: expected the name of a time zone"),
+        ("time_zone", "", "--time-zone: expected the name of a time zone"),
+    ],
+)
+def test_a_nightly_time_that_is_none(option: str, value: str, problem: str) -> None:
+    with pytest.raises(UsageError, match=problem):
+        read_settings({**BASE, "plain_http": True, option: value})

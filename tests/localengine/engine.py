@@ -1,7 +1,7 @@
 """An engine without a process around it: what ``app.serve`` composes, piece by piece."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,22 +10,28 @@ from typing import Any, TypeAlias
 
 import httpx2
 
-from backup_engine.app import build_app
-from backup_engine.archive.store import ArchiveStore
+from backup_engine.app import Conduct, Engine, build_engine
+from backup_engine.archive.places import ArchivePlaces
 from backup_engine.auth.gate import Gate
+from backup_engine.auth.logins import Logins
+from backup_engine.auth.passwords import Users, UsersFileError, parse_users_file
 from backup_engine.auth.reviews import Reviews
 from backup_engine.auth.sec_tokens import TokenFile
-from backup_engine.backups import Backups
+from backup_engine.auth.watched_file import WatchedFile
+from backup_engine.capture.run import CaptureLimits
 from backup_engine.cluster import ClusterConnection
-from backup_engine.product import Product, build_console
+from backup_engine.product import Product
 from backup_engine.records.database import Database
 from backup_engine.records.sqlite import build_sqlite_url
-from backup_engine.runs.capturing import Capturing
-from backup_engine.runs.runner import Runner
+from backup_engine.runs.nightly import NightlyRules
+from backup_engine.runs.rules import CaptureRules
 from backup_engine.runs.watch import ArchiveWatch
 
 TOKEN = "0f8fad5b-d9cb-469f-a165-70867728950e"
 BACKUPS = "/api/backup_and_restore/backups"
+DEPLOYED = "/api/config/backup_and_restore/scheduled_backup_configurations"
+STAGED = "/api/staged_config/backup_and_restore/scheduled_backup_configurations"
+DEPLOY = "/api/staged_config/deploy_status"
 Anything: TypeAlias = Any
 PRODUCT = Product("1.2.3", "1.2.3.4")
 
@@ -38,14 +44,14 @@ class LocalEngine:
     database: Database
     cluster: ClusterConnection
     client: httpx2.AsyncClient
-    store: ArchiveStore
-    runner: Runner
+    parts: Engine
     watch: ArchiveWatch
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     def start(self) -> None:
-        """Let the runner and the watch work from now on."""
-        self.tasks = [asyncio.create_task(work()) for work in (self.runner.run, self.watch.run)]
+        """Let all that runs beside the app work from now on."""
+        works = (*self.parts.background, self.watch.run)
+        self.tasks = [asyncio.create_task(_work(work)) for work in works]
 
     async def stop(self) -> None:
         """End runner and watch, as a crash would, as far as the database can tell."""
@@ -71,6 +77,26 @@ class LocalEngine:
         record: dict[str, Any] = (await self.send("GET", f"{BACKUPS}/{backup_id}")).json()
         return record
 
+    async def stage(self, **members: Anything) -> dict[str, Any]:
+        """Change the staged configuration."""
+        answer: dict[str, Any] = (await self.send("POST", f"{STAGED}/1", json=members)).json()
+        return answer
+
+    async def deploy(self, within_s: float = 10) -> dict[str, Any]:
+        """Deploy what is staged and wait until it is in force."""
+        started = await self.send("POST", DEPLOY, json={})
+        assert started.status_code == 200, started.text
+        return await self.until_deployed(within_s)
+
+    async def until_deployed(self, within_s: float = 10) -> dict[str, Any]:
+        """Wait until no deploy runs."""
+        async with asyncio.timeout(within_s):
+            while True:
+                status: dict[str, Any] = (await self.send("GET", DEPLOY)).json()
+                if status["status"] == "COMPLETE":
+                    return status
+                await asyncio.sleep(0.02)
+
     async def until(self, backup_id: int, status: str, within_s: float = 10) -> dict[str, Any]:
         """Wait for a status; ``gone`` is 404."""
         async with asyncio.timeout(within_s):
@@ -86,9 +112,18 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
+async def _work(run: Callable[[], Awaitable[None]]) -> None:
+    await run()
+
+
 @asynccontextmanager
 async def local_engine(
-    directory: Path, kubeconfig: Path, time_limit_s: float = 60.0
+    directory: Path,
+    kubeconfig: Path,
+    time_limit_s: float | None = None,
+    nightly: NightlyRules | None = None,
+    clock: Callable[[], datetime] = _now,
+    users: str | None = None,
 ) -> AsyncIterator[LocalEngine]:
     """Compose an engine on ``directory``; a second one stands for the first, restarted."""
     tokens = directory / "tokens"
@@ -100,22 +135,38 @@ async def local_engine(
         connection = ClusterConnection.from_kubeconfig(kubeconfig)
         cluster = await opened.enter_async_context(connection)
         archive_url = (directory / "archives").as_uri()
-        store = ArchiveStore.open(archive_url)
+        places = ArchivePlaces(archive_url)
         token_file = TokenFile(tokens)
         await token_file.load()
-        hosts = (build_console(PRODUCT),)
-        capturing = Capturing(database, cluster, store, hosts, PRODUCT, _now, time_limit_s)
-        runner = Runner(database, store, capturing)
-        backups = Backups(database, hosts, PRODUCT, _now, runner.wake)
-        app = build_app(database, Gate(token_file, Reviews(cluster)), backups, hosts, PRODUCT)
+        logins = None
+        if users is not None:
+            users_file = directory / "users"
+            users_file.write_text(users)
+            watched: WatchedFile[Users] = WatchedFile(
+                users_file,
+                "users file",
+                lambda text: parse_users_file(text, users_file),
+                UsersFileError,
+                empty={},
+            )
+            await watched.load()
+            logins = Logins(watched, database, clock)
+        gate = Gate(token_file, Reviews(cluster), logins)
+
+        async def tight() -> CaptureRules:
+            return CaptureRules(time_limit_s or 0.0, CaptureLimits())
+
+        read_rules = tight if time_limit_s is not None else None
+        conduct = Conduct(clock, nightly or NightlyRules(), read_rules)
+        parts = await build_engine(database, cluster, places, gate, PRODUCT, conduct)
         client = await opened.enter_async_context(
             httpx2.AsyncClient(
-                transport=httpx2.ASGITransport(app, raise_app_exceptions=False),
+                transport=httpx2.ASGITransport(parts.app, raise_app_exceptions=False),
                 base_url="https://engine.test",
                 headers={"SEC": TOKEN, "Accept": "application/json"},
             )
         )
-        watch = ArchiveWatch(database, lambda: ArchiveStore.open(archive_url), interval_s=0.05)
-        engine = LocalEngine(directory, database, cluster, client, store, runner, watch)
+        watch = ArchiveWatch(database, places, interval_s=0.05)
+        engine = LocalEngine(directory, database, cluster, client, parts, watch)
         opened.push_async_callback(engine.stop)
         yield engine

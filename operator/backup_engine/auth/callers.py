@@ -7,12 +7,33 @@ from enum import StrEnum, unique
 
 @unique
 class Verb(StrEnum):
-    """What is asked for on the virtual resource ``backups`` of Kubernetes' access control."""
+    """What is asked for on a virtual resource of Kubernetes' access control."""
 
     GET = "get"
     CREATE = "create"
     UPDATE = "update"
     DELETE = "delete"
+
+
+@unique
+class Resource(StrEnum):
+    """The virtual resources, one per capability; no such objects exist in the cluster."""
+
+    BACKUPS = "backups"
+    CONFIGURATIONS = "configurations"
+    DEPLOYS = "deploys"
+    HOSTS = "hosts"
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """What an endpoint asks of its caller."""
+
+    verb: Verb
+    resource: Resource
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.resource}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +50,8 @@ class ClusterUser:
 class Caller:
     """An authenticated caller.
 
-    ``name`` is what records tell as their initiator; ``user`` None: an authorized-service token,
-    which may do everything (spec §13 no. 1).
+    ``name`` is what records tell as their initiator; ``user`` None: an authorized-service token or
+    a user with a password, who may do everything (spec §13 no. 1).
     """
 
     name: str
@@ -38,7 +59,17 @@ class Caller:
 
 
 class UnknownCallerError(Exception):
-    """No credentials, or none that are accepted: 401/18."""
+    """No credentials, or none that are accepted: 401/18.
+
+    ``is_failure``: some were sent and are wrong. ``retry_after_s`` None: trying again is no use.
+    """
+
+    def __init__(
+        self, message: str, *, is_failure: bool = False, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.is_failure = is_failure
+        self.retry_after_s = retry_after_s
 
 
 class ReviewFailedError(Exception):

@@ -9,12 +9,11 @@ from typing import Any, Final, Generic, TypeVar
 
 import aiohttp
 
-from backup_engine.auth.callers import ClusterUser, ReviewFailedError, Verb
+from backup_engine.auth.callers import ClusterUser, ReviewFailedError, Right
 from backup_engine.cluster import ClusterConnection, ClusterError
 
 AUDIENCE: Final = "backup-engine"
 RESOURCE_GROUP: Final = "engine.backup-operator.io"
-RESOURCE: Final = "backups"
 
 REVIEW_TIMEOUT_S: Final = 10.0
 YES_LIFETIME_S: Final = 10.0  # so a revoked token works on for ten seconds at most
@@ -37,7 +36,7 @@ class Reviews:
         self._cluster = cluster
         self._slots = asyncio.Semaphore(CONCURRENT_REVIEWS)
         self._users: _Memory[bytes, ClusterUser | None] = _Memory()
-        self._rights: _Memory[tuple[bytes, Verb], bool] = _Memory()
+        self._rights: _Memory[tuple[bytes, Right], bool] = _Memory()
 
     async def find_user(self, token: str) -> ClusterUser | None:
         """Whom ``token`` belongs to; None: nobody, or it is meant for another audience.
@@ -52,7 +51,7 @@ class Reviews:
 
         return await self._users.recall(key, ask, lambda user: user is not None)
 
-    async def is_allowed(self, token: str, user: ClusterUser, verb: Verb) -> bool:
+    async def is_allowed(self, token: str, user: ClusterUser, right: Right) -> bool:
         """Tell whether ``user``, who came with ``token``, may; raises ReviewFailedError."""
 
         async def ask() -> bool:
@@ -63,14 +62,14 @@ class Reviews:
                 "extra": {name: list(values) for name, values in user.extra.items()},
                 "resourceAttributes": {
                     "group": RESOURCE_GROUP,
-                    "resource": RESOURCE,
-                    "verb": verb.value,
+                    "resource": right.resource.value,
+                    "verb": right.verb.value,
                 },
             }
             status = await self._ask(_AUTHORIZATION, "SubjectAccessReview", spec)
             return status.get("allowed") is True
 
-        return await self._rights.recall((_key(token), verb), ask, bool)
+        return await self._rights.recall((_key(token), right), ask, bool)
 
     async def _ask(self, path: str, kind: str, spec: Mapping[str, object]) -> Mapping[str, Any]:
         """Send a review and return its status; raises ReviewFailedError, which names no token."""

@@ -1,23 +1,19 @@
 """Authorized-service tokens from a file: ``SEC`` (spec §2.2)."""
 
-import asyncio
 import hashlib
 import hmac
-import logging
 import os
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from backup_engine.auth.watched_file import WatchedFile
 from backup_engine.errors import EngineError
-
-logger = logging.getLogger(__name__)
 
 OWN_LABEL: Final = "admin"
 SHORTEST_TOKEN: Final = 16
 LABEL_LENGTH: Final = 255
-RECHECK_S: Final = 1.0
 
 
 class TokenFileError(EngineError):
@@ -75,63 +71,29 @@ def ensure_token(path: Path) -> None:
 
 
 class TokenFile:
-    """The tokens in force: those of the file's last readable state.
-
-    A file that turns unreadable or malformed changes nothing but the log, so that an edit gone
-    wrong locks nobody out.
-    """
+    """The tokens in force; a file that turns malformed changes nothing but the log."""
 
     def __init__(self, path: Path, label: str | None = None) -> None:
-        self._path = path
-        self._label = label
-        self._services: tuple[AuthorizedService, ...] = ()
-        self._seen: tuple[int, ...] | None = None
-        self._checked_at = float("-inf")
+        self._file: WatchedFile[tuple[AuthorizedService, ...]] = WatchedFile(
+            path,
+            "token file",
+            lambda text: parse_token_file(text, path, label),
+            TokenFileError,
+            empty=(),
+        )
 
     async def load(self) -> None:
         """Read the file; raises TokenFileError."""
-        self._seen, self._services = await asyncio.to_thread(self._read)
+        await self._file.load()
 
     async def find_service(self, token: str) -> AuthorizedService | None:
         """The service that ``token`` belongs to, in a time that does not tell how near it is."""
-        await self._refresh()
         presented = hash_token(token)
         found: AuthorizedService | None = None
-        for service in self._services:
+        for service in await self._file.get():
             if hmac.compare_digest(service.token_hash, presented):
                 found = service
         return found
-
-    async def _refresh(self) -> None:
-        now = asyncio.get_running_loop().time()
-        if now - self._checked_at < RECHECK_S:
-            return
-        self._checked_at = now
-        try:
-            if await asyncio.to_thread(_fingerprint, self._path) != self._seen:
-                await self.load()
-                logger.info("token file %s changed and was read again", self._path)
-        except TokenFileError as trouble:
-            logger.error("%s; the tokens read before stay in force", trouble)  # noqa: TRY400
-        except OSError as trouble:
-            logger.error(  # noqa: TRY400 - an operator's slip, not a bug to trace
-                "token file %s: %s; the tokens read before stay in force", self._path, trouble
-            )
-
-    def _read(self) -> tuple[tuple[int, ...], tuple[AuthorizedService, ...]]:
-        try:
-            seen = _fingerprint(self._path)  # taken first: a later change is then seen as one
-            text = self._path.read_text(encoding="utf-8")
-        except OSError as trouble:
-            raise TokenFileError(f"token file {self._path}: {trouble.strerror}") from trouble
-        except UnicodeDecodeError as trouble:
-            raise TokenFileError(f"token file {self._path}: is not UTF-8") from trouble
-        return seen, parse_token_file(text, self._path, self._label)
-
-
-def _fingerprint(path: Path) -> tuple[int, ...]:
-    state = path.stat()
-    return state.st_mtime_ns, state.st_size, state.st_ino
 
 
 def _find_problem(token: str, label: str | None) -> str | None:

@@ -4,7 +4,22 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, RowMapping, delete, func, insert, select, true, update
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    RowMapping,
+    and_,
+    delete,
+    exists,
+    false,
+    func,
+    insert,
+    not_,
+    or_,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -46,6 +61,7 @@ class NewBackup:
     initiated_by: str
     app_deployment_location: AppDeploymentLocation
     archive_name: str
+    archive_directory: str | None = None  # None: where the settings say
     is_on_demand: bool = True
 
 
@@ -55,6 +71,7 @@ class StoredBackup:
 
     record: BackupRecord
     archive_name: str
+    archive_directory: str | None
     failure_reason: str | None
     failure_message: str | None
 
@@ -122,6 +139,34 @@ class BackupRecords:
         )
         return [_stored(row) for row in rows.mappings()]
 
+    async def list_expired(
+        self, statuses: Collection[Status], before_ms: int, limit: int
+    ) -> list[StoredBackup]:
+        """List scheduled runs that began before ``before_ms``, oldest first.
+
+        The newest good one of a host stays out of it, whatever its age: retention must never
+        leave a host without any.
+        """
+        newer = BACKUPS.alias("newer")
+        has_newer = exists().where(
+            _is_good(newer),
+            newer.c.host_id == BACKUPS.c.host_id,
+            newer.c.type == BACKUPS.c.type,
+            newer.c.time_initiated > BACKUPS.c.time_initiated,
+        )
+        rows = await self._connection.execute(
+            select(BACKUPS)
+            .where(
+                BACKUPS.c.is_on_demand == false(),
+                BACKUPS.c.status.in_(sorted(statuses)),
+                BACKUPS.c.time_initiated < before_ms,
+                or_(not_(_is_good(BACKUPS)), has_newer),
+            )
+            .order_by(BACKUPS.c.time_initiated)
+            .limit(limit)
+        )
+        return [_stored(row) for row in rows.mappings()]
+
     async def change_description(self, backup_id: int, description: str) -> None:
         """Write the description; a record that is gone is left gone."""
         await self._update(BACKUPS.c.id == backup_id, {"description": description})
@@ -153,6 +198,21 @@ class BackupRecords:
         return changed.rowcount
 
 
+def _is_good(table: FromClause) -> ColumnElement[bool]:
+    """Whether a row is a scheduled run with an archive that can be restored."""
+    return and_(
+        table.c.is_on_demand == false(),
+        table.c.status == Status.SUCCESS.value,
+        table.c.is_valid == true(),
+    )
+
+
 def _stored(row: RowMapping) -> StoredBackup:
     record = BackupRecord.model_validate(dict(row))
-    return StoredBackup(record, row["archive_name"], row["failure_reason"], row["failure_message"])
+    return StoredBackup(
+        record,
+        row["archive_name"],
+        row["archive_directory"],
+        row["failure_reason"],
+        row["failure_message"],
+    )

@@ -3,6 +3,7 @@
 from typing import Final
 
 from sqlalchemy import (
+    JSON,
     BigInteger,
     Boolean,
     Column,
@@ -46,6 +47,7 @@ BACKUPS: Final = Table(
     Column("app_deployment_location", String(16), nullable=False),
     Column("is_on_demand", Boolean, nullable=False),
     Column("archive_name", _TEXT, nullable=False),
+    Column("archive_directory", _TEXT),  # null: where the settings say
     Column("failure_reason", _TEXT),
     Column("failure_message", _TEXT),
     sqlite_autoincrement=True,  # an id is never given twice, not even after the newest is deleted
@@ -72,3 +74,61 @@ Index(
 )
 
 Index("ix_backups_status", BACKUPS.c.status)
+
+CONFIGURATIONS: Final = Table(
+    "configurations",
+    METADATA,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("staged", JSON, nullable=False),
+    Column("deployed", JSON, nullable=False),
+    Column("nightly_since", BigInteger, nullable=False),  # epoch ms; no run is due from before
+)
+
+DEPLOYS: Final = Table(
+    "deploys",
+    METADATA,
+    Column("id", _ID, primary_key=True, autoincrement=True),
+    Column("type", String(16), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("is_running", Boolean, nullable=False),
+    Column("percent_complete", Integer, nullable=False),
+    Column("initiated_by", _TEXT, nullable=False),
+    Column("initiated_from", _TEXT),
+    Column("hosts", JSON, nullable=False),
+    Column("configuration", JSON, nullable=False),  # what was staged as it began
+    Column("time_initiated", BigInteger, nullable=False),  # epoch ms
+    Column("time_completed", BigInteger),  # epoch ms
+    sqlite_autoincrement=True,
+)
+
+# At most one deploy runs: code 1002 (spec §7.2).
+Index(
+    "ux_deploys_running",
+    DEPLOYS.c.is_running,
+    unique=True,
+    sqlite_where=DEPLOYS.c.is_running == true(),
+    postgresql_where=DEPLOYS.c.is_running == true(),
+)
+
+# One nightly run per host and night, on however many engines: the key decides.
+NIGHTLY_RUNS: Final = Table(
+    "nightly_runs",
+    METADATA,
+    Column("due", BigInteger, primary_key=True, autoincrement=False),  # epoch ms
+    Column("host_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("type", String(16), primary_key=True),
+)
+
+SESSION_KEYS: Final = Table(
+    "session_keys",
+    METADATA,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("key", String(64), nullable=False),  # hex
+)
+
+ENDED_SESSIONS: Final = Table(
+    "ended_sessions",
+    METADATA,
+    Column("id", String(64), primary_key=True),
+    Column("until", BigInteger, nullable=False),  # epoch s
+)

@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 from backup_api.errors import FrameworkErrors
 from backup_engine.api_versions import Number
 from backup_engine.auth.callers import Caller
+from backup_engine.auth.gate import Credential
 from backup_engine.errors import RefusalError
 
 SCOPE_KEY: Final = "backup_engine.call"
@@ -20,13 +21,18 @@ MAX_PARAMETERS: Final = 100
 class Call:
     """What the checks before the endpoint found out; ``subject`` is for the audit line."""
 
-    caller: Caller
+    credential: Credential
     version: Number
     headers: Mapping[str, str]  # names in lower case
     ids: Mapping[str, str]
     query_string: bytes
     body: bytes
     subject: str | None = field(default=None)
+
+    @property
+    def caller(self) -> Caller:
+        """Who calls."""
+        return self.credential.caller
 
     def query(self) -> dict[str, str]:
         """The query parameters, decoded once (spec §2.8); of two alike the last counts.

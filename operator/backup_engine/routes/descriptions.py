@@ -1,33 +1,31 @@
-"""What the server tells about itself: about, versions, hosts (spec §6.1, §8)."""
+"""What the server tells about itself: about and versions (spec §8)."""
 
+import asyncio
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
 from backup_api.about import ApiVersion, SystemAbout
-from backup_api.endpoints import ABOUT, GET_HOST, GET_VERSION, LIST_HOSTS, LIST_VERSIONS
-from backup_api.errors import GetHostErrors, GetVersionErrors
-from backup_api.hosts import HostRecord
+from backup_api.endpoints import ABOUT, GET_VERSION, LIST_VERSIONS
+from backup_api.errors import GetVersionErrors
 from backup_engine.errors import RefusalError
-from backup_engine.product import COMPONENTS
-from backup_engine.query.shapes import Listing, Members, Plain, PlainType, build_members
+from backup_engine.query.shapes import build_members
 from backup_engine.routes.call import CurrentCall
 from backup_engine.routes.documentation import document
+from backup_engine.routes.help import ReadDocumentation
 from backup_engine.routes.listing import answer_element, answer_fixed_list
 from backup_engine.routes.parameters import convert_fields, convert_id
 
 _ABOUT_MEMBERS: Final = build_members(SystemAbout)
 _VERSION_MEMBERS: Final = build_members(ApiVersion)
 
-# the contract's model takes any component, as a client must; a filter knows the words (spec §6.0)
-_COMPONENTS: Final = Listing(Plain(PlainType.CHOICE, COMPONENTS))
-_HOST_MEMBERS: Final = Members({**build_members(HostRecord).shapes, "components": _COMPONENTS})
 
-
-def build_about_routes(about: SystemAbout, versions: Sequence[ApiVersion]) -> APIRouter:
-    """Build the routes of ``/system/about`` and ``/help/versions``."""
+def build_about_routes(
+    about: SystemAbout, versions: Sequence[ApiVersion], read: ReadDocumentation
+) -> APIRouter:
+    """Build the routes of ``/system/about`` and ``/help/versions``; ``read`` knows the roots."""
     router = APIRouter(tags=["descriptions"])
     by_id = {version.id: version for version in versions}
 
@@ -40,7 +38,7 @@ def build_about_routes(about: SystemAbout, versions: Sequence[ApiVersion]) -> AP
     @router.api_route(**document(LIST_VERSIONS, list[ApiVersion]))
     async def list_versions(call: CurrentCall) -> Response:
         """List the versions of the API that are accepted (spec §8)."""
-        elements = [version.model_dump(mode="json") for version in versions]
+        elements = await asyncio.to_thread(_dump, versions)
         return answer_fixed_list(call, LIST_VERSIONS, elements, _VERSION_MEMBERS)
 
     @router.api_route(**document(GET_VERSION, ApiVersion))
@@ -51,30 +49,14 @@ def build_about_routes(about: SystemAbout, versions: Sequence[ApiVersion]) -> AP
         version_id = convert_id(call.ids["id"], unknown, unknown)
         if version_id not in by_id:
             raise RefusalError(unknown, f"Version {version_id} was not found")
-        element = by_id[version_id].model_dump(mode="json")
+        (element,) = await asyncio.to_thread(_dump, [by_id[version_id]])
         return answer_element(GET_VERSION, element, selection)
 
-    return router
-
-
-def build_host_routes(hosts: Sequence[HostRecord]) -> APIRouter:
-    """Build the routes of ``/config/deployment/hosts``."""
-    router = APIRouter(tags=["hosts"])
-    by_id = {host.id: host for host in hosts}
-
-    @router.api_route(**document(LIST_HOSTS, list[HostRecord]))
-    async def list_hosts(call: CurrentCall) -> Response:
-        """List the deployed hosts (spec §6.1)."""
-        elements = [host.model_dump(mode="json") for host in hosts]
-        return answer_fixed_list(call, LIST_HOSTS, elements, _HOST_MEMBERS)
-
-    @router.api_route(**document(GET_HOST, HostRecord))
-    async def get_host(call: CurrentCall) -> Response:
-        """Get one deployed host (spec §6.1)."""
-        selection = convert_fields(call.query().get("fields"), _HOST_MEMBERS)
-        host_id = convert_id(call.ids["id"], GetHostErrors.UNKNOWN_HOST, GetHostErrors.WRONG_ID)
-        if host_id not in by_id:
-            raise RefusalError(GetHostErrors.UNKNOWN_HOST, f"Host {host_id} was not found")
-        return answer_element(GET_HOST, by_id[host_id].model_dump(mode="json"), selection)
+    def _dump(chosen: Sequence[ApiVersion]) -> list[dict[str, Any]]:
+        documentation = read()
+        return [
+            {**each.model_dump(mode="json"), "root_resource_ids": documentation.roots(each.version)}
+            for each in chosen
+        ]
 
     return router

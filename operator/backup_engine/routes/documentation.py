@@ -1,5 +1,6 @@
 """OpenAPI of the endpoints, from the contract's tables; FastAPI validates nothing by it."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final, TypedDict
 
@@ -8,6 +9,9 @@ from backup_api.errors import ErrorBody, FrameworkErrors
 from backup_api.wire import WireRequest
 
 _TEXT: Final = {"type": "string"}
+_LONG: Final = {"type": "integer", "format": "int64"}
+_PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
+_TEXT_PLACEHOLDERS: Final = frozenset({"name", "flag"})
 _VERSION: Final = {
     "name": "Version",
     "in": "header",
@@ -43,6 +47,7 @@ def document(
     *,
     body: type[WireRequest] | None = None,
     headers: Mapping[str, Mapping[str, Any]] | None = None,
+    has_fields: bool = True,
 ) -> RouteOptions:
     """Build the options of the route of ``endpoint``; ``headers`` are required ones by name."""
     fields: Mapping[str, Any] = {
@@ -51,10 +56,10 @@ def document(
         "description": "members to return, for example id,name; absent: all",
         "schema": _TEXT,
     }
-    parameters: list[Mapping[str, Any]] = [_VERSION, fields]
-    if "{id}" in endpoint.path:
-        long = {"type": "integer", "format": "int64"}
-        parameters.append({"name": "id", "in": "path", "required": True, "schema": long})
+    parameters: list[Mapping[str, Any]] = [_VERSION, *([fields] if has_fields else [])]
+    for name in _PLACEHOLDER.findall(endpoint.path):
+        schema: Mapping[str, str] = _TEXT if name in _TEXT_PLACEHOLDERS else _LONG
+        parameters.append({"name": name, "in": "path", "required": True, "schema": schema})
     if endpoint.is_list:
         parameters += _LIST
     if endpoint.is_sortable:

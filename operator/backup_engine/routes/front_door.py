@@ -10,6 +10,7 @@ import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Final
 
 from starlette.datastructures import MutableHeaders
@@ -18,13 +19,21 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from backup_api.errors import FrameworkErrors
 from backup_engine.api_versions import SpokenVersion, WrongVersionError, choose_spoken
 from backup_engine.auth.audit import AuditLine, write_audit
-from backup_engine.auth.callers import Caller, ReviewFailedError, UnknownCallerError
+from backup_engine.auth.callers import ReviewFailedError, UnknownCallerError
 from backup_engine.auth.gate import Credential, Gate
+from backup_engine.auth.sessions import build_set_cookie
 from backup_engine.errors import RefusalError
 from backup_engine.routes.answers import ServerErrors, build_refusal, find_server_error
 from backup_engine.routes.call import SCOPE_KEY, Call
-from backup_engine.routes.preconditions import accepts_json, is_json
-from backup_engine.routes.table import Match, Operation, ServedTable, is_api_path, strip_slash
+from backup_engine.routes.preconditions import accepts, is_json
+from backup_engine.routes.table import (
+    LOGOUT_PATH,
+    Match,
+    Operation,
+    ServedTable,
+    is_api_path,
+    strip_slash,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +57,7 @@ class Exchange:
     headers: Mapping[str, str]
     path: str
     request_id: str
-    caller: Caller | None = None
+    credential: Credential | None = None
     version: SpokenVersion | None = None
     operation: Operation | None = None
     call: Call | None = None
@@ -60,6 +69,19 @@ class Exchange:
     def method(self) -> str:
         """The method as sent."""
         return str(self.scope["method"])
+
+    @property
+    def client(self) -> str:
+        """Address that the request came from; empty if it is not known."""
+        client = self.scope.get("client")
+        return str(client[0]) if client else ""
+
+    @property
+    def cookie(self) -> str | None:
+        """The session that the answer hands out, unless it is the one that ends it."""
+        if self.credential is None or self.path == LOGOUT_PATH:
+            return None
+        return self.credential.cookie
 
 
 class FrontDoor:
@@ -128,17 +150,17 @@ class FrontDoor:
             await self._check_caller(exchange, wanted)
             exchange.version = _check_version(exchange.headers)
         operation = _check_operation(exchange, match)
-        if not accepts_json(exchange.headers.get("accept")):
-            message = "Every answer is application/json, which Accept does not allow"
+        if not accepts(exchange.headers.get("accept"), operation.media_type):
+            message = f"The answer is {operation.media_type}, which Accept does not allow"
             raise RefusalError(FrameworkErrors.NOT_ACCEPTABLE, message)
         body = await _read_body(exchange, receive)
         if operation.method == "POST" and not is_json(exchange.headers.get("content-type")):
             message = "Expected Content-Type: application/json, in UTF-8"
             raise RefusalError(FrameworkErrors.WRONG_CONTENT_TYPE, message)
-        if exchange.caller is not None and exchange.version is not None:
+        if exchange.credential is not None and exchange.version is not None:
             assert match is not None
             exchange.call = Call(
-                caller=exchange.caller,
+                credential=exchange.credential,
                 version=exchange.version.number,
                 headers=exchange.headers,
                 ids=match.ids,
@@ -149,14 +171,16 @@ class FrontDoor:
 
     async def _check_caller(self, exchange: Exchange, wanted: Operation | None) -> None:
         try:
-            credential: Credential = await self._gate.identify(exchange.headers)
+            credential = await self._gate.identify(exchange.headers, exchange.client)
         except UnknownCallerError as trouble:
-            exchange.refusal_headers["WWW-Authenticate"] = "Bearer"
+            exchange.refusal_headers["WWW-Authenticate"] = self._gate.challenge
+            if trouble.retry_after_s is not None:
+                exchange.refusal_headers["Retry-After"] = str(ceil(trouble.retry_after_s))
             raise RefusalError(FrameworkErrors.NO_CREDENTIALS, str(trouble)) from trouble
-        exchange.caller = credential.caller
-        verb = wanted.verb if wanted is not None else None
-        if not await self._gate.is_allowed(credential, verb):
-            message = f"{credential.caller.name} has insufficient capabilities to {verb} backups"
+        exchange.credential = credential
+        right = wanted.right if wanted is not None else None
+        if not await self._gate.is_allowed(credential, right):
+            message = f"{credential.caller.name} has insufficient capabilities to {right}"
             raise RefusalError(FrameworkErrors.NOT_CAPABLE, message)
 
 
@@ -229,6 +253,8 @@ def _stamped(send: Send, exchange: Exchange) -> Send:
             headers = MutableHeaders(scope=message)
             headers["X-Request-Id"] = exchange.request_id
             headers["Cache-Control"] = "no-store"
+            if exchange.cookie is not None:
+                headers["Set-Cookie"] = build_set_cookie(exchange.cookie)
             if exchange.version is not None and exchange.version.deprecation is not None:
                 headers["Deprecated"] = exchange.version.deprecation  # spec §2.3
         elif message["type"] == "http.response.body" and exchange.method == "HEAD":
@@ -241,11 +267,10 @@ def _stamped(send: Send, exchange: Exchange) -> Send:
 def _audit(exchange: Exchange) -> None:
     if exchange.method in {"GET", "HEAD"} or not is_api_path(exchange.path):
         return
-    client = exchange.scope.get("client")
     write_audit(
         AuditLine(
-            who=exchange.caller.name if exchange.caller is not None else _STRANGER,
-            client=str(client[0]) if client else "",
+            who=exchange.credential.caller.name if exchange.credential is not None else _STRANGER,
+            client=exchange.client,
             what=f"{exchange.method} {exchange.path}"[:300],
             subject=(exchange.call.subject if exchange.call is not None else None) or "",
             http_status=exchange.status,

@@ -1,11 +1,12 @@
 """What all lists share: ``fields``, ``Range``, ``filter`` and the answer (spec §2.7 to §2.10)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from starlette.responses import Response
 
 from backup_api.endpoints import Endpoint
 from backup_api.paging import ItemRange, content_range
+from backup_engine.query.binding import Bound
 from backup_engine.query.fields import Selection, select
 from backup_engine.query.matching import fulfils
 from backup_engine.query.shapes import JsonValue, Members
@@ -19,6 +20,13 @@ Element = Mapping[str, JsonValue]
 def answer_element(endpoint: Endpoint, element: Element, selection: Selection | None) -> Response:
     """Build the answer with one object, cut down to ``selection``."""
     return build_answer(select(element, selection), endpoint.success)
+
+
+def answer_whole(
+    endpoint: Endpoint, elements: Iterable[Element], selection: Selection | None
+) -> Response:
+    """Build the answer with a list that takes no ``Range``."""
+    return build_answer([select(element, selection) for element in elements], endpoint.success)
 
 
 def answer_page(
@@ -35,13 +43,22 @@ def answer_page(
 
 
 def answer_fixed_list(
-    call: Call, endpoint: Endpoint, elements: Iterable[Element], members: Members
+    call: Call,
+    endpoint: Endpoint,
+    elements: Iterable[Element],
+    members: Members,
+    rewrite: Callable[[Bound], Bound] | None = None,
 ) -> Response:
-    """Answer a list that is in memory as a whole and cannot be sorted, such as the hosts."""
+    """Answer a list that is in memory as a whole and cannot be sorted, such as the hosts.
+
+    ``rewrite`` is done to the filter before it is applied.
+    """
     query = call.query()
     selection = convert_fields(query.get("fields"), members)
     items = convert_range(call.headers.get("range"))
     condition = convert_filter(query.get("filter"), members)
+    if condition is not None and rewrite is not None:
+        condition = rewrite(condition)
     wanted = [each for each in elements if condition is None or fulfils(each, condition)]
     items = items or ItemRange(0, len(wanted))
     page = wanted[items.first : items.last + 1]

@@ -105,10 +105,11 @@ def convert_body(content: bytes, model: type[Body], parameter: str) -> Body:
     if not isinstance(parsed, dict):
         raise _unfit(parameter, "expected an object")
     members = {name: parsed[name] for name in model.model_fields if name in parsed}
-    for name, value in members.items():
-        members[name] = _checked(parameter, name, value)
-    try:
-        return model.model_validate(members)
+    try:  # as JSON, for in Python's own objects strictness would ask for tuples and models
+        checked = {name: _checked(parameter, name, value) for name, value in members.items()}
+        return model.model_validate_json(json.dumps(checked))
+    except RecursionError as trouble:
+        raise _unfit(parameter, "it nests too deeply") from trouble
     except ValidationError as trouble:
         first = trouble.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(step) for step in first["loc"])
@@ -120,6 +121,10 @@ def _checked(parameter: str, name: str, value: Any) -> Any:  # noqa: ANN401 - an
         if name != "name":
             raise _unfit(parameter, f"{name}: NUL and lone surrogates are not allowed")
         return _SURROGATE.sub(_REPLACEMENT, value)  # just as wrong a character for a name
+    if isinstance(value, list):
+        return [_checked(parameter, name, each) for each in value]
+    if isinstance(value, dict):
+        return {key: _checked(parameter, f"{name}: {key}", each) for key, each in value.items()}
     if type(value) is int and not -LONGEST - 1 <= value <= LONGEST:
         raise _unfit(parameter, f"{name}: the number is beyond 64 bits")
     return value

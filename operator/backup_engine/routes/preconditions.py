@@ -2,22 +2,22 @@
 
 from typing import Final
 
-_ACCEPTABLE: Final = frozenset({"application/json", "application/*", "*/*"})
 _CHARSETS: Final = frozenset({"utf-8", "utf8", "us-ascii"})
 
 
-def accepts_json(header: str | None) -> bool:
-    """Tell whether ``Accept`` takes application/json; no header takes anything.
+def accepts(header: str | None, offered: str) -> bool:
+    """Tell whether ``Accept`` takes the media type ``offered``; no header takes anything.
 
     The most specific range that fits decides, so ``application/json;q=0, */*`` does not take it.
     """
     if header is None or not header.strip():
         return True
+    acceptable = {offered, f"{offered.partition('/')[0]}/*", "*/*"}
     best = (-1, False)
     for entry in header.split(","):
         media_type, _, parameters = entry.partition(";")
         media_type = media_type.strip().lower()
-        if media_type in _ACCEPTABLE:
+        if media_type in acceptable:
             specificity = 2 - media_type.count("*")
             best = max(best, (specificity, _quality(parameters) > 0))
     return best[1]

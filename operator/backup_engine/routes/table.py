@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from backup_api import endpoints
-from backup_api.endpoints import API_ROOT, Endpoint
-from backup_engine.auth.callers import Verb
+from backup_api.endpoints import API_ROOT, JSON, PLAIN_TEXT, Endpoint
+from backup_engine.auth.callers import Resource, Right, Verb
 
 OPENAPI_PATH: Final = f"{API_ROOT}/openapi.json"
+LOGOUT_PATH: Final = f"{API_ROOT}/auth/logout"
 LIVE_PATH: Final = "/healthz"
 READY_PATH: Final = "/readyz"
 
@@ -18,13 +19,14 @@ READY_PATH: Final = "/readyz"
 class Operation:
     """One method of one path, from the root of the server.
 
-    ``endpoint`` None: not part of the appliance's API. ``verb`` None: any known caller may.
+    ``endpoint`` None: not part of the appliance's API. ``right`` None: any known caller may.
     """
 
     method: str
     path: str
     endpoint: Endpoint | None = None
-    verb: Verb | None = None
+    right: Right | None = None
+    media_type: str = JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +42,42 @@ class Match:
         return ", ".join(sorted(self.operations))
 
 
-VERBS: Final = {
-    endpoints.LIST_BACKUPS: Verb.GET,
-    endpoints.CREATE_BACKUP: Verb.CREATE,
-    endpoints.GET_BACKUP: Verb.GET,
-    endpoints.CHANGE_BACKUP: Verb.UPDATE,
-    endpoints.DELETE_BACKUP: Verb.DELETE,
+_SEE_BACKUPS: Final = Right(Verb.GET, Resource.BACKUPS)
+_SEE_CONFIGURATIONS: Final = Right(Verb.GET, Resource.CONFIGURATIONS)
+_CHANGE_HOSTS: Final = Right(Verb.UPDATE, Resource.HOSTS)
+
+RIGHTS: Final = {
+    endpoints.LIST_BACKUPS: _SEE_BACKUPS,
+    endpoints.CREATE_BACKUP: Right(Verb.CREATE, Resource.BACKUPS),
+    endpoints.GET_BACKUP: _SEE_BACKUPS,
+    endpoints.CHANGE_BACKUP: Right(Verb.UPDATE, Resource.BACKUPS),
+    endpoints.DELETE_BACKUP: Right(Verb.DELETE, Resource.BACKUPS),
+    endpoints.LIST_CONFIGURATIONS: _SEE_CONFIGURATIONS,
+    endpoints.GET_CONFIGURATION: _SEE_CONFIGURATIONS,
+    endpoints.LIST_STAGED_CONFIGURATIONS: _SEE_CONFIGURATIONS,
+    endpoints.GET_STAGED_CONFIGURATION: _SEE_CONFIGURATIONS,
+    endpoints.CHANGE_CONFIGURATION: Right(Verb.UPDATE, Resource.CONFIGURATIONS),
+    endpoints.GET_DEPLOY: Right(Verb.GET, Resource.DEPLOYS),
+    endpoints.START_DEPLOY: Right(Verb.CREATE, Resource.DEPLOYS),
     endpoints.ABOUT: None,
+    endpoints.LIST_ENDPOINT_DESCRIPTIONS: None,
+    endpoints.GET_ENDPOINT_DESCRIPTION: None,
+    endpoints.LIST_RESOURCE_DESCRIPTIONS: None,
+    endpoints.GET_RESOURCE_DESCRIPTION: None,
     endpoints.LIST_VERSIONS: None,
     endpoints.GET_VERSION: None,
     endpoints.LIST_HOSTS: None,
     endpoints.GET_HOST: None,
+    endpoints.CHANGE_ALLOCATION: _CHANGE_HOSTS,
+    endpoints.LIST_STAGED_HOSTS: None,
+    endpoints.GET_STAGED_HOST: None,
+    endpoints.LIST_TUNNELS: None,
+    endpoints.LIST_STAGED_TUNNELS: None,
+    endpoints.CHANGE_TUNNEL: _CHANGE_HOSTS,
+    endpoints.LIST_SERVERS: None,
+    endpoints.GET_SERVER: None,
+    endpoints.HA_ACTION: _CHANGE_HOSTS,
+    endpoints.UPDATE_IPTABLES: _CHANGE_HOSTS,
 }
 """The endpoints that this engine serves, with the right that each needs."""
 
@@ -58,11 +85,12 @@ VERBS: Final = {
 def list_operations() -> tuple[Operation, ...]:
     """List everything that is served."""
     api = (
-        Operation(endpoint.method, API_ROOT + endpoint.path, endpoint, verb)
-        for endpoint, verb in VERBS.items()
+        Operation(endpoint.method, API_ROOT + endpoint.path, endpoint, right)
+        for endpoint, right in RIGHTS.items()
     )
     others = (Operation("GET", path) for path in (OPENAPI_PATH, LIVE_PATH, READY_PATH))
-    return (*api, *others)
+    logout = Operation("POST", LOGOUT_PATH, media_type=PLAIN_TEXT)
+    return (*api, *others, logout)
 
 
 def is_api_path(path: str) -> bool:

@@ -11,6 +11,7 @@ from backup_api.backups import RUNNING, BackupType
 from backup_api.backups import RecordStatus as Status
 from backup_api.hosts import HostRecord
 from backup_engine.archive.errors import ArchiveError, StorageError
+from backup_engine.archive.places import ArchivePlaces
 from backup_engine.archive.store import ArchiveStore
 from backup_engine.archive.verifying import verify_archive
 from backup_engine.capture.errors import CaptureError
@@ -20,6 +21,7 @@ from backup_engine.product import Product
 from backup_engine.records.backups import BackupRecords, StoredBackup
 from backup_engine.records.database import Database
 from backup_engine.runs.persistence import persist
+from backup_engine.runs.rules import CaptureRules, ReadRules
 
 logger = logging.getLogger(__name__)
 
@@ -49,19 +51,19 @@ class Capturing:
         self,
         database: Database,
         cluster: ClusterConnection,
-        store: ArchiveStore,
+        places: ArchivePlaces,
         hosts: Sequence[HostRecord],
         product: Product,
         clock: Callable[[], datetime],
-        time_limit_s: float,
+        read_rules: ReadRules,
     ) -> None:
         self._database = database
         self._cluster = cluster
-        self._store = store
+        self._places = places
         self._hostnames = {host.id: host.hostname or "" for host in hosts}
         self._product = product
         self._clock = clock
-        self._time_limit_s = time_limit_s
+        self._read_rules = read_rules
 
     async def run(self, backup: StoredBackup) -> None:
         """Capture ``backup`` and record the outcome; a record cancelled meanwhile stays as is."""
@@ -92,28 +94,31 @@ class Capturing:
         )
 
     async def _attempt(self, backup: StoredBackup) -> Outcome:
-        limit = asyncio.timeout(self._time_limit_s)
+        rules = await persist(self._read_rules, f"backup {backup.id}: reading its rules")
+        limit = asyncio.timeout(rules.time_limit_s)
         try:
             async with limit:
-                return await self._capture(backup)
+                return await self._capture(backup, rules)
         except (CaptureError, ArchiveError) as trouble:
             return _failed(trouble.reason, trouble.message)
         except TimeoutError as trouble:
             if not limit.expired():
                 return _failed(_BUG, f"a wait timed out: {trouble}")
-            return _failed(_TOO_LONG, f"not finished within {self._time_limit_s:.0f} s")
+            return _failed(_TOO_LONG, f"not finished within {rules.time_limit_s:.0f} s")
         except Exception as bug:  # whatever it is, the client must not wait for ever
             logger.exception("backup %d: capture failed unexpectedly", backup.id)
             return _failed(_BUG, f"{type(bug).__name__}; the engine's log tells more")
 
-    async def _capture(self, backup: StoredBackup) -> Outcome:
+    async def _capture(self, backup: StoredBackup, rules: CaptureRules) -> Outcome:
         record = backup.record
         if record.type is not BackupType.CONFIG:
             raise CaptureError("NotSupported", f"{record.type} backups are not made by this engine")
+        store = self._places.open(backup.archive_directory)
+        await self._check_directory(backup.archive_directory)
         if record.status is Status.IN_PROGRESS:
             # a crash hit between the archive's last byte and its record: archives are written
             # once, so the new run could not take the name
-            await self._store.delete(backup.archive_name)
+            await store.delete(backup.archive_name)
         host_id = record.host_id or 0
         request = CaptureRequest(
             backup_id=record.id,
@@ -124,13 +129,24 @@ class Capturing:
             initiated_by=record.intiated_by,
             product_version=self._product.version,
         )
-        done = await capture(request, self._cluster, self._store)
-        return await self._verify(done.archive_name, done.size_bytes)
+        done = await capture(request, self._cluster, store, limits=rules.limits)
+        return await self._verify(store, done.archive_name, done.size_bytes)
 
-    async def _verify(self, name: str, size_bytes: int) -> Outcome:
-        path = self._store.location(name)
+    async def _check_directory(self, path: str | None) -> None:
+        """Raise CaptureError if a configured directory is gone: it must exist (spec §10).
+
+        Making it would hide a volume that is not mounted behind backups on the wrong disk.
+        """
+        directory = self._places.find_directory(path)
+        if path is None or directory is None:
+            return
+        if not await asyncio.to_thread(directory.is_dir):
+            raise CaptureError("DirectoryMissing", f"backup_directory_path {path} is no directory")
+
+    async def _verify(self, store: ArchiveStore, name: str, size_bytes: int) -> Outcome:
+        path = store.location(name)
         try:
-            verification = await verify_archive(self._store, name)
+            verification = await verify_archive(store, name)
         except StorageError as trouble:  # says nothing about the archive
             return Outcome(Status.SUCCESS, size_bytes, path, False, UNVERIFIED, trouble.message)
         if not verification.is_valid:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from backup_api.backups import RUNNING, RecordStatus
-from backup_engine.archive.store import ArchiveStore
+from backup_engine.archive.places import ArchivePlaces
 from backup_engine.records.backups import BackupRecords, StoredBackup
 from backup_engine.records.database import Database
 from backup_engine.runs.capturing import Capturing
@@ -34,9 +34,9 @@ class Runner:
     start over under their ids, cancellations and deletions go on.
     """
 
-    def __init__(self, database: Database, store: ArchiveStore, capturing: Capturing) -> None:
+    def __init__(self, database: Database, places: ArchivePlaces, capturing: Capturing) -> None:
         self._database = database
-        self._store = store
+        self._places = places
         self._capturing = capturing
         self._running: dict[int, _Running] = {}
         self._awake = asyncio.Event()
@@ -99,7 +99,7 @@ class Runner:
         """Remove the archive, then the record: the other way round a crash would leave a file."""
 
         async def remove() -> None:
-            await self._store.delete(backup.archive_name)
+            await self._places.open(backup.archive_directory).delete(backup.archive_name)
             async with self._database.writing() as connection:
                 await BackupRecords(connection).remove(backup.id)
 

@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from backup_api.backups import RecordStatus as Status
 from backup_engine.archive.errors import StorageError
+from backup_engine.archive.places import ArchivePlaces
 from backup_engine.archive.store import ArchiveStore
 from backup_engine.archive.verifying import verify_archive
 from backup_engine.records.backups import BackupRecords, StoredBackup
@@ -20,40 +22,63 @@ PAGE_LENGTH: Final = 500
 _WATCHED: Final = frozenset({Status.SUCCESS, Status.MISSING})
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A directory of archives as one look found it."""
+
+    store: ArchiveStore
+    names: frozenset[str]
+
+
 class ArchiveWatch:
     """Compares the records with the archive store, again and again."""
 
-    def __init__(
-        self, database: Database, open_store: Callable[[], ArchiveStore], interval_s: float
-    ) -> None:
+    def __init__(self, database: Database, places: ArchivePlaces, interval_s: float) -> None:
         self._database = database
-        self._open_store = open_store
+        self._places = places
         self._interval_s = interval_s
-        self._is_store_unwell = False
+        self._unwell: set[str | None] = set()
 
     async def run(self) -> None:
         """Scan until cancelled. A store that cannot be read says nothing about its archives."""
         while True:
-            try:
-                await self._scan()
-                self._is_store_unwell = False
-            except StorageError as trouble:
-                if not self._is_store_unwell:  # once, not at every interval
-                    logger.warning("the archives cannot be looked after: %s", trouble)
-                self._is_store_unwell = True
+            await self._scan()
             await asyncio.sleep(self._interval_s)
 
     async def _scan(self) -> None:
-        # opened anew, for only then is a directory that vanished told from an empty one
-        store = self._open_store()
         after_id = 0
-        names: set[str] | None = None
+        seen: dict[str | None, _Seen | None] = {}
         while page := await self._list_page(after_id):
-            if names is None:  # one listing instead of a question per archive
-                names = set(await store.list_names())
             for backup in page:
-                await self._compare(store, backup, backup.archive_name in names)
+                directory = backup.archive_directory
+                if directory not in seen:
+                    seen[directory] = await self._look(directory)
+                look = seen[directory]
+                if look is None:
+                    continue
+                try:
+                    await self._compare(look.store, backup, backup.archive_name in look.names)
+                except StorageError as trouble:
+                    self._note_unwell(directory, trouble)
+                    seen[directory] = None
             after_id = page[-1].id
+
+    async def _look(self, directory: str | None) -> "_Seen | None":
+        """List a directory: one question instead of one per archive; None: it cannot be read."""
+        try:
+            # opened anew, for only then is a directory that vanished told from an empty one
+            store = self._places.open(directory)
+            names = frozenset(await store.list_names())
+        except StorageError as trouble:
+            self._note_unwell(directory, trouble)
+            return None
+        self._unwell.discard(directory)
+        return _Seen(store, names)
+
+    def _note_unwell(self, directory: str | None, trouble: StorageError) -> None:
+        if directory not in self._unwell:  # once, not at every interval
+            logger.warning("the archives cannot be looked after: %s", trouble)
+        self._unwell.add(directory)
 
     async def _compare(self, store: ArchiveStore, backup: StoredBackup, is_listed: bool) -> None:
         name = backup.archive_name

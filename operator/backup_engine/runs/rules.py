@@ -1,0 +1,56 @@
+"""What the deployed configuration allows a capture: time and load (spec §5.0, §10)."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from backup_api.configurations import BackupConfigurationRecord, BackupPriority
+from backup_engine.capture.listing import PAGE_OBJECTS, PageLimits
+from backup_engine.capture.run import CaptureLimits
+from backup_engine.product import CONFIGURATION_ID
+from backup_engine.records.configurations import ConfigurationRecords
+from backup_engine.records.database import Database
+
+_PAGE_OBJECTS: Final = {
+    BackupPriority.LOW: PAGE_OBJECTS // 10,
+    BackupPriority.MEDIUM: PAGE_OBJECTS // 2,
+    BackupPriority.HIGH: PAGE_OBJECTS,
+}
+"""Objects that the API server must put together for one answer: what a priority governs."""
+
+_MS_PER_S: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureRules:
+    """How long a CONFIG capture may take, and how much it may ask for at once."""
+
+    time_limit_s: float
+    limits: CaptureLimits
+
+
+ReadRules = Callable[[], Awaitable[CaptureRules]]
+"""Tells the rules for a capture that begins now."""
+
+
+def build_rules(deployed: BackupConfigurationRecord) -> CaptureRules:
+    """Build the rules for a CONFIG capture under ``deployed``, which is complete."""
+    assert deployed.configuration_backup_time_limit is not None
+    assert deployed.configuration_backup_priority is not None
+    page = PageLimits(objects=_PAGE_OBJECTS[deployed.configuration_backup_priority])
+    return CaptureRules(
+        deployed.configuration_backup_time_limit / _MS_PER_S, CaptureLimits(page=page)
+    )
+
+
+class DeployedRules:
+    """Reads the rules off what is deployed; raises SQLAlchemyError."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def __call__(self) -> CaptureRules:
+        """Read them anew: a deploy governs the next capture, not the one that runs."""
+        async with self._database.reading() as connection:
+            stored = await ConfigurationRecords(connection).get(CONFIGURATION_ID)
+        return build_rules(stored.deployed)
