@@ -60,6 +60,13 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     add("--users-file", type=Path, metavar="F", help="'name:hash' per line, for HTTP basic")
     add("--database-url", metavar="URL", help="SQLAlchemy URL (default: SQLite in D)")
     add("--archive-url", metavar="URL", help="file://, s3://, gs://, az:// (default: D/archives)")
+    add("--recipient", action="append", metavar="age1…", help="encrypt archives to; repeatable")
+    add("--recipients-file", action="append", type=Path, metavar="F", help="recipients, one a line")
+    add(
+        "--identity-file", action="append", type=Path, metavar="F", help="private keys to read with"
+    )
+    add("--require-signature", action="store_true", help="an unsigned archive is not valid")
+    add("--no-signing", action="store_true", help="neither sign archives nor judge signatures")
     add("--tls-cert", type=Path, metavar="F", help="certificate chain, PEM")
     add("--tls-key", type=Path, metavar="F", help="private key, PEM")
     add("--tls-self-signed", action="store_true", help="make a CA and certificate in D/tls")

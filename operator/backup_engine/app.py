@@ -15,7 +15,9 @@ from fastapi import FastAPI
 
 from backup_api.endpoints import API_ROOT
 from backup_engine.api_versions import list_api_versions
+from backup_engine.archive.encryption import Recipients, load_identities, load_recipients
 from backup_engine.archive.places import ArchivePlaces
+from backup_engine.archive.signing_directory import SigningDirectory
 from backup_engine.auth.gate import Gate
 from backup_engine.auth.logins import Logins
 from backup_engine.auth.passwords import Users, UsersFileError, parse_users_file
@@ -53,6 +55,7 @@ from backup_engine.runs.deploying import Deployer, Preparation
 from backup_engine.runs.nightly import Nightly, NightlyRules
 from backup_engine.runs.rules import DeployedRules, ReadRules
 from backup_engine.runs.runner import Runner
+from backup_engine.runs.safekeeping import UNPROTECTED, Safekeeping
 from backup_engine.runs.schedule import NightlySchedule
 from backup_engine.runs.watch import ArchiveWatch
 from backup_engine.serving import EngineServer, open_listener
@@ -98,6 +101,7 @@ class Conduct:
     clock: Callable[[], datetime]
     nightly: NightlyRules = field(default_factory=NightlyRules)
     capture_rules: ReadRules | None = None
+    safekeeping: Safekeeping = UNPROTECTED
 
 
 async def build_engine(
@@ -116,7 +120,9 @@ async def build_engine(
         now_ms = int(clock().timestamp() * 1000)
         await ConfigurationRecords(connection).ensure(DEFAULT, now_ms)
     rules = conduct.capture_rules or DeployedRules(database)
-    capturing = Capturing(database, cluster, places, hosts, product, clock, rules)
+    capturing = Capturing(
+        database, cluster, places, hosts, product, clock, rules, conduct.safekeeping
+    )
     runner = Runner(database, places, capturing)
     deployer = Deployer(database, hosts, Preparation(cluster, places), clock)
     nightly = Nightly(database, places, console, product, clock, conduct.nightly, runner.wake)
@@ -195,10 +201,11 @@ async def serve(settings: Settings, environment: Mapping[str, str]) -> None:
         logins = await _open_logins(settings, database)
         gate = Gate(tokens, Reviews(cluster), logins)
         schedule = NightlySchedule(settings.nightly_at, settings.time_zone)
-        conduct = Conduct(_utc_now, NightlyRules(schedule))
+        safekeeping = await asyncio.to_thread(_load_safekeeping, settings, directory)
+        conduct = Conduct(_utc_now, NightlyRules(schedule), safekeeping=safekeeping)
         engine = await build_engine(database, cluster, places, gate, installed_product(), conduct)
         server = EngineServer(engine.app, listener, tls)
-        watch = ArchiveWatch(database, places, settings.scan_interval)
+        watch = ArchiveWatch(database, places, settings.scan_interval, safekeeping)
         await _run_together(server, (*engine.background, watch.run, *certificate_work))
 
 
@@ -215,6 +222,19 @@ async def _run_together(
         await server.run_until_stopped()
         for task in tasks:
             task.cancel()
+
+
+def _load_safekeeping(settings: Settings, directory: DataDirectory) -> Safekeeping:
+    """Read keys and make those that sign; raises KeyFileError, SigningError."""
+    signing = None if settings.no_signing else SigningDirectory(directory.signing)
+    if signing is not None:
+        signing.ensure_signer(_utc_now())  # what is wrong is told at the start, not at night
+    return Safekeeping(
+        signing,
+        Recipients((*settings.recipient, *load_recipients(settings.recipients_file))),
+        load_identities(settings.identity_file),
+        settings.require_signature,
+    )
 
 
 async def _open_tls(

@@ -41,6 +41,11 @@ class DataDirectory:
         return self.path / "tls"
 
     @property
+    def signing(self) -> Path:
+        """Keys that sign archives, and the certificates that are trusted."""
+        return self.path / "signing"
+
+    @property
     def archives(self) -> Path:
         """Archives, where no archive URL is given."""
         return self.path / "archives"

@@ -70,6 +70,11 @@ class Settings(BaseSettings):
     users_file: Path | None = None
     database_url: str | None = Field(default=None, repr=False)  # may hold a password
     archive_url: str | None = None
+    recipient: Annotated[tuple[str, ...], NoDecode] = ()
+    recipients_file: Annotated[tuple[Path, ...], NoDecode] = ()
+    identity_file: Annotated[tuple[Path, ...], NoDecode] = ()
+    require_signature: bool = False
+    no_signing: bool = False
     tls_cert: Path | None = None
     tls_key: Path | None = None
     tls_self_signed: bool = False
@@ -102,7 +107,7 @@ class Settings(BaseSettings):
                 f"expected the name of a time zone such as Europe/Berlin, found {value!r}"
             ) from trouble
 
-    @field_validator("tls_name", mode="before")
+    @field_validator("tls_name", "recipient", "recipients_file", "identity_file", mode="before")
     @classmethod
     def _split_names(cls, value: object) -> object:
         if isinstance(value, str):  # in the environment: separated by commas
@@ -120,6 +125,17 @@ class Settings(BaseSettings):
     @classmethod
     def _make_absolute(cls, value: Path | None) -> Path | None:
         return value.absolute() if value is not None else None
+
+    @field_validator("recipients_file", "identity_file")
+    @classmethod
+    def _make_all_absolute(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
+        return tuple(path.absolute() for path in value)
+
+    @model_validator(mode="after")
+    def _check_signing(self) -> Self:
+        if self.no_signing and self.require_signature:
+            raise ValueError("--no-signing and --require-signature exclude each other")
+        return self
 
     @model_validator(mode="after")
     def _check_tls(self) -> Self:

@@ -13,7 +13,6 @@ from backup_api.hosts import HostRecord
 from backup_engine.archive.errors import ArchiveError, StorageError
 from backup_engine.archive.places import ArchivePlaces
 from backup_engine.archive.store import ArchiveStore
-from backup_engine.archive.verifying import verify_archive
 from backup_engine.capture.errors import CaptureError
 from backup_engine.capture.run import CaptureRequest, capture
 from backup_engine.cluster import ClusterConnection
@@ -22,6 +21,7 @@ from backup_engine.records.backups import BackupRecords, StoredBackup
 from backup_engine.records.database import Database
 from backup_engine.runs.persistence import persist
 from backup_engine.runs.rules import CaptureRules, ReadRules
+from backup_engine.runs.safekeeping import UNPROTECTED, Safekeeping
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class Outcome:
 class Capturing:
     """Runs captures; everything it needs is handed in."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - its collaborators
         self,
         database: Database,
         cluster: ClusterConnection,
@@ -56,6 +56,7 @@ class Capturing:
         product: Product,
         clock: Callable[[], datetime],
         read_rules: ReadRules,
+        safekeeping: Safekeeping = UNPROTECTED,
     ) -> None:
         self._database = database
         self._cluster = cluster
@@ -64,6 +65,7 @@ class Capturing:
         self._product = product
         self._clock = clock
         self._read_rules = read_rules
+        self._safekeeping = safekeeping
 
     async def run(self, backup: StoredBackup) -> None:
         """Capture ``backup`` and record the outcome; a record cancelled meanwhile stays as is."""
@@ -129,7 +131,10 @@ class Capturing:
             initiated_by=record.intiated_by,
             product_version=self._product.version,
         )
-        done = await capture(request, self._cluster, store, limits=rules.limits)
+        protection = await self._safekeeping.protection(self._clock)
+        done = await capture(
+            request, self._cluster, store, limits=rules.limits, protection=protection
+        )
         return await self._verify(store, done.archive_name, done.size_bytes)
 
     async def _check_directory(self, path: str | None) -> None:
@@ -146,7 +151,7 @@ class Capturing:
     async def _verify(self, store: ArchiveStore, name: str, size_bytes: int) -> Outcome:
         path = store.location(name)
         try:
-            verification = await verify_archive(store, name)
+            verification = await self._safekeeping.verify(store, name)
         except StorageError as trouble:  # says nothing about the archive
             return Outcome(Status.SUCCESS, size_bytes, path, False, UNVERIFIED, trouble.message)
         if not verification.is_valid:

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from backup_api.backups import RecordStatus as Status
-from backup_engine.archive.errors import StorageError
+from backup_engine.archive.errors import SigningError, StorageError
 from backup_engine.archive.places import ArchivePlaces
 from backup_engine.archive.store import ArchiveStore
-from backup_engine.archive.verifying import verify_archive
 from backup_engine.records.backups import BackupRecords, StoredBackup
 from backup_engine.records.database import Database
 from backup_engine.runs.capturing import UNVERIFIED
 from backup_engine.runs.persistence import persist
+from backup_engine.runs.safekeeping import UNPROTECTED, Safekeeping
 
 logger = logging.getLogger(__name__)
 
@@ -33,10 +33,17 @@ class _Seen:
 class ArchiveWatch:
     """Compares the records with the archive store, again and again."""
 
-    def __init__(self, database: Database, places: ArchivePlaces, interval_s: float) -> None:
+    def __init__(
+        self,
+        database: Database,
+        places: ArchivePlaces,
+        interval_s: float,
+        safekeeping: Safekeeping = UNPROTECTED,
+    ) -> None:
         self._database = database
         self._places = places
         self._interval_s = interval_s
+        self._safekeeping = safekeeping
         self._unwell: set[str | None] = set()
 
     async def run(self) -> None:
@@ -58,7 +65,7 @@ class ArchiveWatch:
                     continue
                 try:
                     await self._compare(look.store, backup, backup.archive_name in look.names)
-                except StorageError as trouble:
+                except (StorageError, SigningError) as trouble:
                     self._note_unwell(directory, trouble)
                     seen[directory] = None
             after_id = page[-1].id
@@ -75,7 +82,7 @@ class ArchiveWatch:
         self._unwell.discard(directory)
         return _Seen(store, names)
 
-    def _note_unwell(self, directory: str | None, trouble: StorageError) -> None:
+    def _note_unwell(self, directory: str | None, trouble: StorageError | SigningError) -> None:
         if directory not in self._unwell:  # once, not at every interval
             logger.warning("the archives cannot be looked after: %s", trouble)
         self._unwell.add(directory)
@@ -89,7 +96,7 @@ class ArchiveWatch:
                 logger.warning("backup %d: %s is missing", backup.id, store.location(name))
             return
         if backup.record.status is Status.MISSING or backup.failure_reason == UNVERIFIED:
-            verification = await verify_archive(store, name)
+            verification = await self._safekeeping.verify(store, name)
             changes = {
                 "is_valid": verification.is_valid,
                 "failure_reason": None if verification.is_valid else verification.reason,
