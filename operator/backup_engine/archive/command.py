@@ -57,8 +57,10 @@ BATCH_OBJECTS: Final = 500
 Subparsers = argparse._SubParsersAction  # noqa: SLF001 - argparse has no public name for it
 
 
-def add_archive_parser(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
-    """Add ``archive`` and its subcommands to the engine's command line."""
+def add_archive_parser(
+    subparsers: "Subparsers[argparse.ArgumentParser]",
+) -> "Subparsers[argparse.ArgumentParser]":
+    """Add ``archive`` and its subcommands; returns them, so that others can be added beside."""
     parser = subparsers.add_parser("archive", help="look into archives without an engine")
     actions = parser.add_subparsers(dest="action", required=True)
     store = actions.add_parser("list", help="list the archives of a store")
@@ -85,6 +87,7 @@ def add_archive_parser(subparsers: "Subparsers[argparse.ArgumentParser]") -> Non
     add_rewrap_options(
         actions.add_parser("rewrap", help="copy an archive for other keys, and sign it anew")
     )
+    return actions
 
 
 async def run_archive(arguments: argparse.Namespace) -> int:

@@ -1,0 +1,285 @@
+"""Compare a restore with a bare concurrent client that creates the same objects (architecture §5).
+
+Both take turns against the same real API server, each in a process and into a namespace of its own.
+The bare client knows the objects already, cleaned and renamed, and only posts them; a restore also
+reads its archive, lists what exists, and cleans, renames and orders the objects.
+Usage: python benchmarks/restore.py --objects 4000 [--json FILE]
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from backup_engine.archive.reading import ArchiveReader
+from backup_engine.archive.store import ArchiveStore
+from backup_engine.capture.run import CaptureRequest, capture
+from backup_engine.cluster import ClusterConnection
+from backup_engine.restore.cleaning import clean
+from backup_engine.restore.identity import split_api_version
+from backup_engine.restore.planning import Action
+from backup_engine.restore.request import IN_FLIGHT, RestoreOptions
+from backup_engine.restore.run import plan_restore, restore
+from backup_engine.restore.skipping import find_skip
+from backup_sandbox import running_sandbox
+
+CREATED = 201
+SOURCE = "restore-benchmark"
+LEAST_RATIO = 0.7
+WORKS = ("bare client", "restore", "plan")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One measured run; seconds are those of the work, without starting Python."""
+
+    objects: int
+    seconds: float
+    peak_rss_mb: float
+    cpu_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the result."""
+
+    what: str
+    objects: int
+    min_s: float
+    median_s: float
+    objects_per_s: int
+    cpu_s: float
+    peak_rss_mb: float
+
+
+def build_objects(namespace: str, wanted: int) -> list[tuple[str, dict[str, Any]]]:
+    """Build collection path and object: half ConfigMaps, then Secrets, accounts and workloads."""
+    filling = "".join(f"line-{number:04d}=value of line {number}\n" for number in range(40))[:700]
+    core, apps = f"/api/v1/namespaces/{namespace}", f"/apis/apps/v1/namespaces/{namespace}"
+    built: list[tuple[str, dict[str, Any]]] = []
+    for number in range(wanted):
+        name, labels = f"object-{number:06d}", {"n": str(number)}
+        metadata = {"name": name, "namespace": namespace, "labels": labels}
+        about: dict[str, Any] = {"metadata": metadata}
+        match number % 8:
+            case 0 | 1 | 2 | 3:
+                content = {"content": f"{number * 7919 % 999_983:06d} {filling}"}
+                built.append((f"{core}/configmaps", about | {"data": content}))
+            case 4 | 5:
+                built.append((f"{core}/secrets", about | {"data": {"content": "c2VjcmV0" * 90}}))
+            case 6:
+                built.append((f"{core}/serviceaccounts", about))
+            case _:
+                container = {"name": "main", "image": "registry.example/app:1"}
+                template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
+                spec = {"selector": {"matchLabels": labels}, "template": template}
+                built.append((f"{apps}/deployments", about | {"spec": spec}))
+    return built
+
+
+async def read_objects(archive: Path, namespace: str) -> list[tuple[str, dict[str, Any]]]:
+    """Read collection path and object as a restore posts them, moved to ``namespace``."""
+    store = ArchiveStore.open(archive.parent.as_uri())
+    reader = await ArchiveReader.open(store.reader(archive.name))
+    found = []
+    async for entry, line in reader.list_objects(lambda entry: entry.namespace == SOURCE):
+        group = "apis" if "/" in entry.api_version else "api"
+        kind = (split_api_version(entry.api_version)[0], entry.resource)
+        stored = msgspec.json.decode(line)
+        if find_skip(stored, kind) is not None:
+            continue
+        one = clean(stored, kind)
+        one["metadata"]["namespace"] = namespace
+        path = f"/{group}/{entry.api_version}/namespaces/{namespace}/{entry.resource}"
+        found.append((path, one))
+    return found
+
+
+async def create_bare(
+    kubeconfig: Path, namespace: str, objects: list[tuple[str, dict[str, Any]]]
+) -> tuple[int, float]:
+    """Create the namespace and all objects; return how many, and the seconds it took."""
+    waiting = iter(objects)
+    async with ClusterConnection.from_kubeconfig(kubeconfig) as cluster:
+
+        async def post(path: str, body: dict[str, Any]) -> None:
+            async with cluster.request("POST", path, json=body) as response:
+                answer = await response.read()
+                if response.status != CREATED:
+                    raise RuntimeError(f"{path}: {response.status} {answer[:300]!r}")
+
+        async def creator() -> None:
+            for path, body in waiting:
+                await post(path, body)
+
+        begun = time.perf_counter()
+        await post("/api/v1/namespaces", {"metadata": {"name": namespace}})
+        await asyncio.gather(*(creator() for _ in range(IN_FLIGHT)))
+        return len(objects), time.perf_counter() - begun
+
+
+async def capture_source(kubeconfig: Path, directory: Path) -> str:
+    """Capture the source namespace; return the name of the archive."""
+    request = CaptureRequest(
+        backup_id=1,
+        name="benchmark",
+        host_id=1,
+        hostname="console",
+        time_initiated_ms=time.time_ns() // 1_000_000,
+        initiated_by=None,
+        product_version="0",
+        namespaces=(SOURCE,),
+    )
+    async with ClusterConnection.from_kubeconfig(kubeconfig) as cluster:
+        outcome = await capture(request, cluster, ArchiveStore.open(directory.as_uri()))
+        return outcome.archive_name
+
+
+async def run_restore(
+    kubeconfig: Path, namespace: str, archive: Path, *, is_planned: bool
+) -> tuple[int, float]:
+    """Restore (or only plan) the archive into ``namespace``; return objects and seconds."""
+    options = RestoreOptions(namespace_mapping={SOURCE: namespace})
+    async with ClusterConnection.from_kubeconfig(kubeconfig) as cluster:
+        begun = time.perf_counter()
+        store = ArchiveStore.open(archive.parent.as_uri())
+        reader = await ArchiveReader.open(store.reader(archive.name))
+        if is_planned:
+            plan = await plan_restore(options, reader, cluster)
+            return plan.counts[Action.CREATE], time.perf_counter() - begun
+        outcome = await restore(options, reader, cluster)
+        seconds = time.perf_counter() - begun
+    if not outcome.is_complete:
+        raise RuntimeError(f"{outcome.failed} failed: {outcome.errors[:3]}")
+    return outcome.done[Action.CREATE] - 1, seconds  # the namespace is no object of the bare client
+
+
+async def measure_here(arguments: argparse.Namespace) -> Run:
+    """Run one measurement in this process."""
+    kubeconfig, namespace = arguments.kubeconfig, arguments.namespace
+    if arguments.measure == "bare client":
+        prepared = await read_objects(arguments.archive, namespace)
+        objects, seconds = await create_bare(kubeconfig, namespace, prepared)
+    else:
+        is_planned = arguments.measure == "plan"
+        objects, seconds = await run_restore(
+            kubeconfig, namespace, arguments.archive, is_planned=is_planned
+        )
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return Run(objects, seconds, used.ru_maxrss / 1024, used.ru_utime + used.ru_stime)
+
+
+def measure(what: str, kubeconfig: Path, namespace: str, archive: Path) -> Run:
+    """Run one measurement in a fresh process."""
+    command = [sys.executable, __file__, "--measure", what, "--kubeconfig", str(kubeconfig)]
+    command += ["--namespace", namespace, "--archive", str(archive)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, timeout=600)
+    return msgspec.json.decode(done.stdout, type=Run)
+
+
+def build_row(what: str, runs: Sequence[Run]) -> Row:
+    """Sum up the runs of one kind; the rate is that of the median."""
+    seconds = [run.seconds for run in runs]
+    median = statistics.median(seconds)
+    return Row(
+        what=what,
+        objects=runs[0].objects,
+        min_s=round(min(seconds), 3),
+        median_s=round(median, 3),
+        objects_per_s=round(runs[0].objects / median),
+        cpu_s=round(statistics.median(run.cpu_s for run in runs), 2),
+        peak_rss_mb=round(max(run.peak_rss_mb for run in runs), 1),
+    )
+
+
+def build_table(rows: Sequence[Row], ratio: float, ratios: Sequence[float]) -> str:
+    """Lay out the result for people."""
+    head = f"{'what':<12}{'objects':>9}{'min s':>9}{'median s':>10}{'objects/s':>11}"
+    lines = [head + f"{'cpu s':>8}{'peak RSS MB':>13}"]
+    lines += [
+        f"{row.what:<12}{row.objects:>9}{row.min_s:>9.3f}{row.median_s:>10.3f}"
+        f"{row.objects_per_s:>11}{row.cpu_s:>8.2f}{row.peak_rss_mb:>13.1f}"
+        for row in rows
+    ]
+    pairs = ", ".join(f"{one:.2f}" for one in ratios)
+    lines.append(f"rate of restore / bare client: {ratio:.2f} (medians); by round: {pairs}")
+    return "\n".join(lines)
+
+
+@contextlib.contextmanager
+def api_server(given: Path | None) -> Iterator[Path]:
+    """Yield a kubeconfig: the given one, or that of a sandbox for the time being."""
+    if given is not None:
+        yield given
+        return
+    with (
+        tempfile.TemporaryDirectory(prefix="restore-sandbox-") as place,
+        running_sandbox(Path(place)) as sandbox,
+    ):
+        yield Path(sandbox.kubeconfig)
+
+
+def compare(kubeconfig: Path, wanted: int, rounds: int) -> dict[str, Any]:
+    """Create and capture the source, let all take turns, print and return the result."""
+    stamp = time.time_ns() // 1_000_000
+    runs: dict[str, list[Run]] = {what: [] for what in WORKS}
+    with tempfile.TemporaryDirectory(prefix="restore-archive-") as place:
+        _, took = asyncio.run(create_bare(kubeconfig, SOURCE, build_objects(SOURCE, wanted)))
+        sys.stderr.write(f"created {wanted} objects in {took:.1f} s\n")
+        archive = Path(place) / asyncio.run(capture_source(kubeconfig, Path(place)))
+        for number in range(rounds + 1):
+            # taking turns also at being first: the server slows down a little as it fills up
+            for what in WORKS if number % 2 else (*reversed(WORKS[:2]), *WORKS[2:]):
+                namespace = f"{what.split()[0]}-{stamp}-{number}"
+                runs[what].append(measure(what, kubeconfig, namespace, archive))
+    runs = {what: done[1:] for what, done in runs.items()}  # the first one only warms up
+    rows = [build_row(what, done) for what, done in runs.items()]
+    bare, restored = rows[0], rows[1]
+    ratio = restored.objects_per_s / bare.objects_per_s
+    ratios = [
+        one.seconds / other.seconds * other.objects / one.objects
+        for one, other in zip(runs["bare client"], runs["restore"], strict=True)
+    ]
+    print(build_table(rows, ratio, ratios))
+    return {
+        "rows": [asdict(row) for row in rows],
+        "ratio": round(ratio, 3),
+        "is_within_budget": ratio >= LEAST_RATIO,
+    }
+
+
+def main() -> int:
+    """Run the benchmark; exit code 1 if the budget of architecture §5 is missed."""
+    parser = argparse.ArgumentParser(description="restore against a bare concurrent client")
+    parser.add_argument("--objects", type=int, default=4000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--kubeconfig", type=Path, help="use this cluster, not a sandbox")
+    parser.add_argument("--json", type=Path, help="also write the result to this file")
+    parser.add_argument("--measure", choices=WORKS, help=argparse.SUPPRESS)
+    parser.add_argument("--namespace", help=argparse.SUPPRESS)
+    parser.add_argument("--archive", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.measure:
+        print(json.dumps(asdict(asyncio.run(measure_here(arguments)))))
+        return 0
+    with api_server(arguments.kubeconfig) as kubeconfig:
+        result = compare(kubeconfig, arguments.objects, arguments.rounds)
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps(result, indent=1) + "\n")
+    return 0 if result["is_within_budget"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,18 @@
+from collections.abc import AsyncIterator
+from pathlib import Path
+from secrets import token_hex
+
+import pytest
+
+from backup_engine.cluster import ClusterConnection
+from fixtures.cluster import Cluster
+from restorescene import Stage
+
+
+@pytest.fixture
+async def stage(sandbox: Cluster, tmp_path: Path) -> AsyncIterator[Stage]:
+    """A stage of one test's own on the real API server; wiped without waiting in the end."""
+    async with ClusterConnection.from_kubeconfig(sandbox.kubeconfig) as connection:
+        stage = Stage(connection, sandbox.kubeconfig, tmp_path / "archives", f"r{token_hex(3)}")
+        yield stage
+        await stage.wipe(is_awaited=False)
