@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from restorescene import Stage, make
 pytestmark = [pytest.mark.cluster, pytest.mark.process, pytest.mark.timeout(120)]
 
 RULE = "kind=ConfigMap;namespace={};name=one"
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
 
 
 async def run(*arguments: object) -> tuple[int, str, str]:
@@ -23,7 +21,6 @@ async def run(*arguments: object) -> tuple[int, str, str]:
         "backup_engine",
         "archive",
         *map(str, arguments),
-        env=ENVIRONMENT,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
