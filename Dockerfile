@@ -8,12 +8,11 @@ RUN python3 -m venv /opt/backup
 # The locked dependencies first: they change less often than the source.
 COPY requirements.lock ./
 RUN /opt/backup/bin/python -m pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements.lock
-COPY requirements-dev.lock pyproject.toml README.md LICENSE ./
+COPY requirements-build.lock pyproject.toml README.md LICENSE ./
 COPY operator ./operator
-# The build backend comes pinned from the development lock, into an environment of its own.
+# The build backend comes pinned as well, into an environment of its own.
 RUN python3 -m venv /opt/backend \
-    && grep -v '^#' requirements-dev.lock > all.lock \
-    && /opt/backend/bin/python -m pip install --no-cache-dir --disable-pip-version-check --require-hashes -r all.lock \
+    && /opt/backend/bin/python -m pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements-build.lock \
     && /opt/backend/bin/python -m pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
     && /opt/backup/bin/python -m pip install --no-cache-dir --disable-pip-version-check --no-deps --no-index /wheels/*.whl
 

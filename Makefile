@@ -47,6 +47,7 @@ lock: install ## pin anew, with hashes and without index addresses
 	$(VENV)/lock/bin/python -m pip install --quiet uv
 	$(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" pyproject.toml -o requirements-dev.lock
 	$(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" -c requirements-dev.lock pyproject.toml -o requirements.lock
+	printf 'editables\nhatchling\n' | $(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" -c requirements-dev.lock - -o requirements-build.lock
 
 bench: sandbox ## figures as ratios against a bare client in the same run
 	$(BIN)/python benchmarks/capture.py

@@ -62,7 +62,7 @@ def test_the_locks_satisfy_the_ranges_of_pyproject() -> None:
 
 
 def test_the_locks_carry_hashes_and_no_index_address() -> None:
-    for lock in ("requirements.lock", "requirements-dev.lock"):
+    for lock in ("requirements.lock", "requirements-dev.lock", "requirements-build.lock"):
         text = (ROOT / lock).read_text()
         pins = re.findall(r"^[A-Za-z0-9._-]+==.*$", text, re.MULTILINE)
         assert pins
