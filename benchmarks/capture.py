@@ -34,6 +34,7 @@ from backup_engine.capture.listing import PAGE_OBJECTS
 from backup_engine.capture.run import CaptureRequest, capture
 from backup_engine.cluster import ClusterConnection
 from backup_sandbox import running_sandbox
+from memory import peak_rss_mb
 
 NAMESPACE = "capture-benchmark"
 OBJECT_BYTES = 1024
@@ -167,7 +168,7 @@ async def measure_here(what: str, kubeconfig: Path) -> Run:
     else:
         objects, seconds = await capture_once(kubeconfig, is_protected=what == PROTECTED)
     used = resource.getrusage(resource.RUSAGE_SELF)
-    return Run(objects, seconds, used.ru_maxrss / 1024, used.ru_utime + used.ru_stime)
+    return Run(objects, seconds, peak_rss_mb(), used.ru_utime + used.ru_stime)
 
 
 def measure(what: str, kubeconfig: Path) -> Run:

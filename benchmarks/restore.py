@@ -34,6 +34,7 @@ from backup_engine.restore.request import IN_FLIGHT, RestoreOptions
 from backup_engine.restore.run import plan_restore, restore
 from backup_engine.restore.skipping import find_skip
 from backup_sandbox import running_sandbox
+from memory import peak_rss_mb
 
 CREATED = 201
 SOURCE = "restore-benchmark"
@@ -178,7 +179,7 @@ async def measure_here(arguments: argparse.Namespace) -> Run:
             kubeconfig, namespace, arguments.archive, is_planned=is_planned
         )
     used = resource.getrusage(resource.RUSAGE_SELF)
-    return Run(objects, seconds, used.ru_maxrss / 1024, used.ru_utime + used.ru_stime)
+    return Run(objects, seconds, peak_rss_mb(), used.ru_utime + used.ru_stime)
 
 
 def measure(what: str, kubeconfig: Path, namespace: str, archive: Path) -> Run:
