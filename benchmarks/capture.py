@@ -8,16 +8,13 @@ Usage: python benchmarks/capture.py --objects 20000 [--json FILE]
 
 import argparse
 import asyncio
-import contextlib
 import json
-import resource
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -33,8 +30,7 @@ from backup_engine.capture.introduction import discover
 from backup_engine.capture.listing import PAGE_OBJECTS
 from backup_engine.capture.run import CaptureRequest, capture
 from backup_engine.cluster import ClusterConnection
-from backup_sandbox import running_sandbox
-from memory import peak_rss_mb
+from measuring import Row, Run, api_server, build_row, build_table, finish_run
 
 NAMESPACE = "capture-benchmark"
 OBJECT_BYTES = 1024
@@ -45,29 +41,6 @@ PROTECTED = "protected"  # a capture encrypted to two recipients, and signed
 LEAST_OBJECTS_PER_S = 20_000
 LARGEST_RATIO = 1.6
 LARGEST_RSS_MB = 150
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One measured run; seconds are those of the work, without starting Python."""
-
-    objects: int
-    seconds: float
-    peak_rss_mb: float
-    cpu_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the result."""
-
-    what: str
-    objects: int
-    min_s: float
-    median_s: float
-    objects_per_s: int
-    cpu_s: float
-    peak_rss_mb: float
 
 
 async def create_objects(kubeconfig: Path, wanted: int) -> float:
@@ -167,8 +140,7 @@ async def measure_here(what: str, kubeconfig: Path) -> Run:
         objects, seconds = await list_bare(kubeconfig)
     else:
         objects, seconds = await capture_once(kubeconfig, is_protected=what == PROTECTED)
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return Run(objects, seconds, peak_rss_mb(), used.ru_utime + used.ru_stime)
+    return finish_run(objects, seconds)
 
 
 def measure(what: str, kubeconfig: Path) -> Run:
@@ -178,50 +150,14 @@ def measure(what: str, kubeconfig: Path) -> Run:
     return msgspec.json.decode(done.stdout, type=Run)
 
 
-def build_row(what: str, objects: int, runs: Sequence[Run]) -> Row:
-    """Sum up the runs of one kind; the rate is that of the median."""
-    seconds = [run.seconds for run in runs]
-    median = statistics.median(seconds)
-    return Row(
-        what=what,
-        objects=objects,
-        min_s=round(min(seconds), 3),
-        median_s=round(median, 3),
-        objects_per_s=round(objects / median),
-        cpu_s=round(statistics.median(run.cpu_s for run in runs), 2),
-        peak_rss_mb=round(max(run.peak_rss_mb for run in runs), 1),
-    )
-
-
-def build_table(rows: Sequence[Row]) -> str:
-    """Lay out the result for people; the first row is what the others are compared with."""
-    head = f"{'what':<12}{'objects':>9}{'min s':>9}{'median s':>10}{'objects/s':>11}"
-    lines = [head + f"{'cpu s':>8}{'peak RSS MB':>13}"]
-    lines += [
-        f"{row.what:<12}{row.objects:>9}{row.min_s:>9.3f}{row.median_s:>10.3f}"
-        f"{row.objects_per_s:>11}{row.cpu_s:>8.2f}{row.peak_rss_mb:>13.1f}"
-        for row in rows
-    ]
+def build_ratios(rows: Sequence[Row]) -> list[str]:
+    """Compare each row with the first, for people."""
     bare = rows[0]
-    lines += [
+    return [
         f"{row.what} / {bare.what}: {row.median_s / bare.median_s:.2f} (medians),"
         f" {row.min_s / bare.min_s:.2f} (minima)"
         for row in rows[1:]
     ]
-    return "\n".join(lines)
-
-
-@contextlib.contextmanager
-def api_server(given: Path | None) -> Iterator[Path]:
-    """Yield a kubeconfig: the given one, or that of a sandbox for the time being."""
-    if given is not None:
-        yield given
-        return
-    with (
-        tempfile.TemporaryDirectory(prefix="capture-sandbox-") as place,
-        running_sandbox(Path(place)) as sandbox,
-    ):
-        yield Path(sandbox.kubeconfig)
 
 
 def compare(kubeconfig: Path, wanted: int, rounds: int) -> dict[str, Any]:
@@ -237,7 +173,7 @@ def compare(kubeconfig: Path, wanted: int, rounds: int) -> dict[str, Any]:
     objects = runs[PLAIN][0].objects
     rows = [build_row(what, objects, done) for what, done in runs.items()]
     bare, *captured = rows
-    print(build_table(rows))
+    print("\n".join([*build_table(rows), *build_ratios(rows)]))
     return {
         "rows": [asdict(row) for row in rows],
         "ratios": {row.what: round(row.median_s / bare.median_s, 3) for row in captured},

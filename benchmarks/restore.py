@@ -8,16 +8,12 @@ Usage: python benchmarks/restore.py --objects 4000 [--json FILE]
 
 import argparse
 import asyncio
-import contextlib
 import json
-import resource
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -33,36 +29,12 @@ from backup_engine.restore.planning import Action
 from backup_engine.restore.request import IN_FLIGHT, RestoreOptions
 from backup_engine.restore.run import plan_restore, restore
 from backup_engine.restore.skipping import find_skip
-from backup_sandbox import running_sandbox
-from memory import peak_rss_mb
+from measuring import Run, api_server, build_row, build_table, finish_run
 
 CREATED = 201
 SOURCE = "restore-benchmark"
 LEAST_RATIO = 0.7
 WORKS = ("bare client", "restore", "plan")
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One measured run; seconds are those of the work, without starting Python."""
-
-    objects: int
-    seconds: float
-    peak_rss_mb: float
-    cpu_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the result."""
-
-    what: str
-    objects: int
-    min_s: float
-    median_s: float
-    objects_per_s: int
-    cpu_s: float
-    peak_rss_mb: float
 
 
 def build_objects(namespace: str, wanted: int) -> list[tuple[str, dict[str, Any]]]:
@@ -178,8 +150,7 @@ async def measure_here(arguments: argparse.Namespace) -> Run:
         objects, seconds = await run_restore(
             kubeconfig, namespace, arguments.archive, is_planned=is_planned
         )
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return Run(objects, seconds, peak_rss_mb(), used.ru_utime + used.ru_stime)
+    return finish_run(objects, seconds)
 
 
 def measure(what: str, kubeconfig: Path, namespace: str, archive: Path) -> Run:
@@ -188,48 +159,6 @@ def measure(what: str, kubeconfig: Path, namespace: str, archive: Path) -> Run:
     command += ["--namespace", namespace, "--archive", str(archive)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, timeout=600)
     return msgspec.json.decode(done.stdout, type=Run)
-
-
-def build_row(what: str, runs: Sequence[Run]) -> Row:
-    """Sum up the runs of one kind; the rate is that of the median."""
-    seconds = [run.seconds for run in runs]
-    median = statistics.median(seconds)
-    return Row(
-        what=what,
-        objects=runs[0].objects,
-        min_s=round(min(seconds), 3),
-        median_s=round(median, 3),
-        objects_per_s=round(runs[0].objects / median),
-        cpu_s=round(statistics.median(run.cpu_s for run in runs), 2),
-        peak_rss_mb=round(max(run.peak_rss_mb for run in runs), 1),
-    )
-
-
-def build_table(rows: Sequence[Row], ratio: float, ratios: Sequence[float]) -> str:
-    """Lay out the result for people."""
-    head = f"{'what':<12}{'objects':>9}{'min s':>9}{'median s':>10}{'objects/s':>11}"
-    lines = [head + f"{'cpu s':>8}{'peak RSS MB':>13}"]
-    lines += [
-        f"{row.what:<12}{row.objects:>9}{row.min_s:>9.3f}{row.median_s:>10.3f}"
-        f"{row.objects_per_s:>11}{row.cpu_s:>8.2f}{row.peak_rss_mb:>13.1f}"
-        for row in rows
-    ]
-    pairs = ", ".join(f"{one:.2f}" for one in ratios)
-    lines.append(f"rate of restore / bare client: {ratio:.2f} (medians); by round: {pairs}")
-    return "\n".join(lines)
-
-
-@contextlib.contextmanager
-def api_server(given: Path | None) -> Iterator[Path]:
-    """Yield a kubeconfig: the given one, or that of a sandbox for the time being."""
-    if given is not None:
-        yield given
-        return
-    with (
-        tempfile.TemporaryDirectory(prefix="restore-sandbox-") as place,
-        running_sandbox(Path(place)) as sandbox,
-    ):
-        yield Path(sandbox.kubeconfig)
 
 
 def compare(kubeconfig: Path, wanted: int, rounds: int) -> dict[str, Any]:
@@ -246,14 +175,16 @@ def compare(kubeconfig: Path, wanted: int, rounds: int) -> dict[str, Any]:
                 namespace = f"{what.split()[0]}-{stamp}-{number}"
                 runs[what].append(measure(what, kubeconfig, namespace, archive))
     runs = {what: done[1:] for what, done in runs.items()}  # the first one only warms up
-    rows = [build_row(what, done) for what, done in runs.items()]
+    rows = [build_row(what, done[0].objects, done) for what, done in runs.items()]
     bare, restored = rows[0], rows[1]
     ratio = restored.objects_per_s / bare.objects_per_s
     ratios = [
         one.seconds / other.seconds * other.objects / one.objects
         for one, other in zip(runs["bare client"], runs["restore"], strict=True)
     ]
-    print(build_table(rows, ratio, ratios))
+    pairs = ", ".join(f"{one:.2f}" for one in ratios)
+    verdict = f"rate of restore / bare client: {ratio:.2f} (medians); by round: {pairs}"
+    print("\n".join([*build_table(rows), verdict]))
     return {
         "rows": [asdict(row) for row in rows],
         "ratio": round(ratio, 3),
