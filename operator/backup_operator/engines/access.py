@@ -5,7 +5,7 @@ import base64
 import binascii
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol
 
@@ -38,7 +38,7 @@ class EngineAccess:
     """Everything that a client needs, with the parts that tell whether it has changed."""
 
     options: ClientOptions
-    fingerprint: tuple[object, ...]
+    fingerprint: tuple[object, ...] = field(repr=False)  # holds the secrets themselves
 
 
 async def read_access(spec: BackupEngineSpec, source: SecretSource) -> EngineAccess:
@@ -65,8 +65,9 @@ async def _read_credentials(
         _check_header(token, ref, ref.key)
         return SecToken(token), (token,)
     if auth.basic is not None:
-        name = await _read_key(auth.basic.secret_ref, "username", source)
-        password = await _read_key(auth.basic.secret_ref, "password", source)
+        name = (await _read_key(auth.basic.secret_ref, "username", source)).strip()
+        # a Secret made from a file ends with a line end; spaces may belong to a password
+        password = (await _read_key(auth.basic.secret_ref, "password", source)).rstrip("\r\n")
         return BasicCredentials(name, password), (name, password)
     assert auth.service_account is not None  # the model has exactly one
     tokens = AccountTokens(source, auth.service_account.audience)
