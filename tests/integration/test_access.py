@@ -1,4 +1,4 @@
-"""How the operator gets what it shows to an engine: Secrets, and its own ServiceAccount's tokens."""
+"""How the operator gets what it shows to an engine: Secrets, and tokens of its own account."""
 
 import base64
 import json
