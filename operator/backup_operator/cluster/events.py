@@ -37,6 +37,7 @@ class EventPoster:
         self._cluster = cluster
         self._instance = instance
         self._queue: asyncio.Queue[ObjectEvent] = asyncio.Queue(WAITING_ROOM)
+        self._sending: asyncio.Task[None] | None = None
 
     def post(self, event: ObjectEvent) -> None:
         """Have an event posted soon; it tells what is already stored."""
@@ -49,13 +50,16 @@ class EventPoster:
         """Post until cancelled."""
         while True:
             event = await self._queue.get()
-            await self._send(event)
+            self._sending = asyncio.create_task(self._send(event))
+            await asyncio.shield(self._sending)  # a stop must not lose what is half posted
             await asyncio.sleep(1 / PER_SECOND)
 
     async def flush(self, within_s: float) -> None:
         """Post what is waiting, as far as the time allows."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within_s):
+                if self._sending is not None:
+                    await self._sending
                 while not self._queue.empty():
                     await self._send(self._queue.get_nowait())
 
