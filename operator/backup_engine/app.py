@@ -60,10 +60,10 @@ from backup_engine.runs.schedule import NightlySchedule
 from backup_engine.runs.watch import ArchiveWatch
 from backup_engine.serving import EngineServer, open_listener
 from backup_engine.settings import Settings, UsageError
-from backup_engine.tls import (
+from backup_engine.tls.directory import ensure_self_signed
+from backup_engine.tls.serving import (
     CertificateFiles,
     build_server_context,
-    ensure_self_signed,
     keep_certificate_fresh,
 )
 

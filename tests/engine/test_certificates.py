@@ -7,13 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from backup_engine.tls import (
-    CertificateFiles,
-    TlsError,
-    build_server_context,
-    ensure_self_signed,
-    load_certificate,
-)
+from backup_engine.tls.directory import ensure_self_signed
+from backup_engine.tls.errors import TlsError
+from backup_engine.tls.serving import CertificateFiles, build_server_context, load_certificate
 
 NOW = dt.datetime.now(dt.UTC)
 NAMES = ("localhost", "127.0.0.1", "engine.backup.svc")

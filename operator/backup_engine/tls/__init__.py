@@ -1,0 +1,1 @@
+"""TLS of the server: what it shows to clients, and the certificates it makes itself."""
