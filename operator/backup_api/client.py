@@ -13,11 +13,19 @@ from backup_api.calls.descriptions import DescriptionCalls
 from backup_api.calls.hosts import HostCalls
 from backup_api.calls.restores import RestoreCalls
 from backup_api.exchange import ClientOptions, Exchange
+from backup_api.extensions.verification import VerificationCalls
 
 __all__ = ["PAGE_LENGTH", "BackupApiClient", "ClientOptions"]
 
 
-class BackupApiClient(BackupCalls, RestoreCalls, ConfigurationCalls, HostCalls, DescriptionCalls):
+class BackupApiClient(
+    BackupCalls,
+    RestoreCalls,
+    ConfigurationCalls,
+    HostCalls,
+    DescriptionCalls,
+    VerificationCalls,
+):
     """Speaks to one server of the API; an async context manager that owns its connections.
 
     Every method raises a BackupApiError: NotSentError, LostAnswerError, MalformedAnswerError, or

@@ -32,6 +32,7 @@ from backup_api import (
 from backup_api.endpoints import ENDPOINTS, Endpoint
 from backup_api.errors import EndpointErrors, ErrorClass, FrameworkErrors
 from backup_api.exceptions import BackupApiError
+from backup_api.extensions import verification
 from backup_api.recipes import configuring, deleting, deploying, restoring, start_up, waiting
 from backup_api.recipes import exceptions as recipe_exceptions
 from backup_api.recipes.exceptions import RecipeError
@@ -225,6 +226,15 @@ PUBLIC: dict[ModuleType, set[str]] = {
     },
     pacing: {"RequestPacer", "RetryPolicy"},
     paging: {"ItemRange", "Page", "content_range", "parse_range", "parse_total"},
+    verification: {
+        "BackupVerification",
+        "GetVerificationErrors",
+        "StartVerificationErrors",
+        "ValidityCriterion",
+        "VerificationCalls",
+        "VerificationDepth",
+        "VerificationVerdict",
+    },
     versions: {"choose_version", "parse_version"},
     wire: {"WireRecord", "WireRequest", "known_word"},
 }

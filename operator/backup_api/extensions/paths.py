@@ -1,0 +1,6 @@
+"""Where the extensions lie, below ``/api``."""
+
+from typing import Final
+
+EXTENSIONS: Final = "/backup_engine"
+EXTENSION_BACKUPS: Final = EXTENSIONS + "/backups"
