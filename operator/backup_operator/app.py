@@ -26,12 +26,13 @@ from backup_operator.metrics import Figures, build_application, count_phases
 from backup_operator.reconcile.applying import EngineSteps
 from backup_operator.reconcile.backups import BackupReconciler
 from backup_operator.reconcile.dispatch import Dispatcher, Inventory, Reconciler
+from backup_operator.reconcile.engine_finding import EngineFinder
 from backup_operator.reconcile.engines import EngineReconciler
 from backup_operator.reconcile.memory import Memories
 from backup_operator.reconcile.observing import Observer
 from backup_operator.reconcile.queue import WorkQueue
 from backup_operator.reconcile.writing import StatusWriter
-from backup_operator.resources.group import API_VERSION, BACKUP, BACKUP_ENGINE
+from backup_operator.resources.group import API_VERSION, BACKUP, BACKUP_ENGINE, KINDS
 from backup_operator.settings import OperatorSettings
 
 WORK_ENDS_WITHIN_S: Final = 5.0  # long enough for a POST to be answered and its id stored
@@ -77,11 +78,15 @@ class Operator:
 
     def _build_reconciler(self, cluster: ClusterApi) -> Reconciler:
         writer = StatusWriter(cluster, self._cache, self._events)
-        observer = Observer(cluster, self._cache, self._engines, self._memories)
+        finder = EngineFinder(cluster, self._cache, self._engines)
+        observer = Observer(self._cache, self._engines, finder, self._memories)
         steps = EngineSteps(self._memories, utc_now)
+        backups = BackupReconciler(self._cache, observer, steps, writer, self._memories, utc_now)
         return Reconciler(
-            BackupReconciler(self._cache, observer, steps, writer, self._memories, utc_now),
-            EngineReconciler(self._cache, self._engines, writer, utc_now),
+            {
+                BACKUP: backups,
+                BACKUP_ENGINE: EngineReconciler(self._cache, self._engines, writer, utc_now),
+            }
         )
 
     async def run(self) -> None:
@@ -185,7 +190,7 @@ async def _check_installed(cluster: ClusterApi) -> None:
     except ClusterError as trouble:
         raise ClusterUnreachableError(f"the cluster cannot be used: {trouble}") from trouble
     plurals = {str(resource.get("name")) for resource in found.get("resources", ())}
-    missing = [kind.crd_name for kind in (BACKUP, BACKUP_ENGINE) if kind.plural not in plurals]
+    missing = [kind.crd_name for kind in KINDS if kind.plural not in plurals]
     if missing:
         raise NotInstalledError(f"the cluster lacks {' and '.join(missing)}; {advice}")
 

@@ -82,7 +82,7 @@ def test_an_answer_between_failures_keeps_the_circuit_closed() -> None:
 def test_the_default_engine_must_be_one(
     engines: list[Candidate], expected: Candidate | str
 ) -> None:
-    chosen = choose_engine(a_spec(), None, engines)
+    chosen = choose_engine(a_spec().engine_ref, None, engines)
     assert (chosen.reason if isinstance(chosen, Trouble) else chosen) == expected
 
 
@@ -93,7 +93,9 @@ def test_a_submitted_backup_stays_with_its_engine(
     uid: str | None, expected: Candidate | str
 ) -> None:
     wanted = a_spec(engine_ref={"name": "main"})
-    chosen = choose_engine(wanted, EngineIdentity(name="console", uid=uid), [CONSOLE, DEFAULT])
+    chosen = choose_engine(
+        wanted.engine_ref, EngineIdentity(name="console", uid=uid), [CONSOLE, DEFAULT]
+    )
     assert (chosen.reason if isinstance(chosen, Trouble) else chosen) == expected
 
 

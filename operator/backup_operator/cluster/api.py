@@ -106,6 +106,20 @@ class ClusterApi:
         """GET a resource of ours; raises GoneError if there is none."""
         return await self._request("GET", object_path(kind, namespace, name))
 
+    async def create_object(self, kind: Kind, body: Body) -> Body:
+        """POST a resource of ours; raises ConflictError if one of this name exists."""
+        return await self._request("POST", object_path(kind, body["metadata"]["namespace"]), body)
+
+    async def delete_object(self, kind: Kind, stored: Body) -> None:
+        """DELETE ``stored`` as it was read; raises ConflictError if it has changed, GoneError."""
+        metadata = stored["metadata"]
+        preconditions = {
+            "uid": metadata["uid"],
+            "resourceVersion": metadata["resourceVersion"],
+        }
+        path = object_path(kind, metadata.get("namespace"), metadata["name"])
+        await self._request("DELETE", path, {"preconditions": preconditions})
+
     async def list_metadata(self, kind: Kind, namespace: str | None) -> AsyncIterator[Body]:
         """List the metadata of all objects, page by page; ``namespace`` None: of all namespaces."""
         query = {"limit": str(PAGE_LENGTH)}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from backup_operator.decisions.facts import Trouble
-from backup_operator.resources.backup import BackupSpec
+from backup_operator.resources.backup import EngineRef
 from backup_operator.resources.backup_status import EngineIdentity
 from backup_operator.resources.group import DEFAULT_ENGINE_ANNOTATION
 
@@ -22,7 +22,7 @@ class Candidate:
 
 
 def choose_engine(
-    wanted: BackupSpec, pinned: EngineIdentity | None, engines: Sequence[Candidate]
+    engine_ref: EngineRef | None, pinned: EngineIdentity | None, engines: Sequence[Candidate]
 ) -> Candidate | Trouble:
     """Choose the engine of a Backup; ``pinned`` is the one that it was submitted to, if it was.
 
@@ -30,8 +30,8 @@ def choose_engine(
     """
     if pinned is not None:
         return _find_pinned(pinned, engines)
-    if wanted.engine_ref is not None:
-        name = wanted.engine_ref.name
+    if engine_ref is not None:
+        name = engine_ref.name
         named = next((engine for engine in engines if engine.name == name), None)
         return named or Trouble(
             "EngineNotFound", f"There is no BackupEngine {name}; create it.", needs_people=True

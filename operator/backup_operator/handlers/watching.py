@@ -5,7 +5,7 @@ from typing import Any, Final, Protocol, cast
 
 import kopf
 
-from backup_operator.resources.group import BACKUP, BACKUP_ENGINE, GROUP, VERSION, Kind
+from backup_operator.resources.group import GROUP, KINDS, VERSION, Kind
 
 KOPF_FINALIZER: Final = "kopf.backup-operator.io/never-set"
 """kopf takes its own finalizer off objects that none of its handlers blocks. Ours must differ."""
@@ -75,7 +75,7 @@ def build_registry(sink: Sink, log_in: Callable[[], Awaitable[kopf.ConnectionInf
     async def log_in_to_cluster(**_: object) -> kopf.ConnectionInfo:
         return await log_in()
 
-    for kind in (BACKUP_ENGINE, BACKUP):
+    for kind in KINDS:
         _register(registry, sink, kind)
     return registry
 

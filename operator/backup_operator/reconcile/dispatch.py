@@ -2,16 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from backup_operator.cluster.api import ClusterApi, ClusterError, GoneError
 from backup_operator.cluster.cache import Entry, Key, ObjectCache, build_key
-from backup_operator.reconcile.backups import BackupReconciler
-from backup_operator.reconcile.engines import EngineReconciler
 from backup_operator.reconcile.queue import WorkQueue
-from backup_operator.resources.group import BACKUP, BACKUP_ENGINE, Kind
+from backup_operator.resources.group import BACKUP, BACKUP_ENGINE, KINDS, USERS_OF_ENGINES, Kind
 
 LOOK_S: Final = 0.2
 LIST_AGAIN_S: Final = 30.0
@@ -29,32 +27,34 @@ class Dispatcher:
     def saw(self, kind: Kind, body: dict[str, Any]) -> None:
         """Take the state of an object that exists; our own writes come back as no news."""
         entry = self._cache.put(kind, body)
-        if entry is None or (kind is BACKUP and entry.is_quiet):
+        if entry is None:
             return
-        self._queue.add(entry.key)
-        if kind is BACKUP_ENGINE:
-            self._add_unfinished()
+        if not entry.is_quiet:
+            self._queue.add(entry.key)
+        self._add_neighbours(kind, entry)
 
     def saw_deleted(self, kind: Kind, body: dict[str, Any]) -> None:
         """Take the last state of an object that is gone."""
         key = build_key(kind, body)
-        if self._cache.remove(key, body["metadata"]["uid"]) is None:
+        entry = self._cache.remove(key, body["metadata"]["uid"])
+        if entry is None:
             return
-        if kind is BACKUP_ENGINE:
-            self._queue.add(key)
-            self._add_unfinished()
-        else:
+        if kind is BACKUP:
             self._queue.forget(key)
+        else:
+            self._queue.add(key)  # its reconciler may keep something for it
+        self._add_neighbours(kind, entry)
 
     def engine_changed(self, name: str) -> None:
         """Have the status of a BackupEngine looked at."""
         self._queue.add(Key(BACKUP_ENGINE.kind, "", name))
 
     def usability_changed(self, uid: str) -> None:
-        """Have the Backups looked at that an engine's coming or going concerns."""
-        for entry in list(self._cache.entries(BACKUP)):
-            if not entry.is_finished and entry.engine_uid in {None, uid}:
-                self._queue.add(entry.key)
+        """Have the objects looked at that an engine's coming or going concerns."""
+        for kind in USERS_OF_ENGINES:
+            for entry in self._cache.unfinished(kind):
+                if entry.engine_uid in {None, uid}:
+                    self._queue.add(entry.key)
 
     def record_changed(self, uid: str, record_id: int) -> None:
         """Have the Backup of a record looked at."""
@@ -62,10 +62,17 @@ class Dispatcher:
         if entry is not None:
             self._queue.add(entry.key)
 
-    def _add_unfinished(self) -> None:
-        for entry in list(self._cache.entries(BACKUP)):
-            if not entry.is_finished:
-                self._queue.add(entry.key)
+    def _add_neighbours(self, kind: Kind, entry: Entry) -> None:
+        """Have those looked at that rest on an object which has changed or gone."""
+        if kind is BACKUP_ENGINE:
+            for user in USERS_OF_ENGINES:
+                for waiting in self._cache.unfinished(user):
+                    self._queue.add(waiting.key)
+        if kind is BACKUP:
+            for key in entry.refers_to:
+                self._queue.add(key)
+            for other in self._cache.referring_to(entry.key):
+                self._queue.add(other.key)
 
 
 class Inventory:
@@ -74,8 +81,11 @@ class Inventory:
     def __init__(self, cluster: ClusterApi, cache: ObjectCache, namespaces: Sequence[str]) -> None:
         self._cluster = cluster
         self._cache = cache
-        self._places: list[tuple[Kind, str | None]] = [(BACKUP_ENGINE, None)]
-        self._places += [(BACKUP, namespace) for namespace in namespaces or (None,)]
+        self._places: list[tuple[Kind, str | None]] = [
+            (kind, namespace)
+            for kind in KINDS
+            for namespace in (namespaces if kind.is_namespaced and namespaces else (None,))
+        ]
 
     async def wait_until_seen(self) -> None:
         """Return once the watches have delivered every object that existed at the start.
@@ -103,7 +113,7 @@ class Inventory:
 
     async def prune(self, dispatcher: Dispatcher) -> None:
         """Remove from the cache what the cluster no longer has; raises ClusterError."""
-        for kind in (BACKUP_ENGINE, BACKUP):
+        for kind in KINDS:
             before = list(self._cache.entries(kind))
             listed: set[str] = set()
             for place, namespace in self._places:
@@ -138,15 +148,23 @@ class Inventory:
         return entry is not None and entry.uid == uid
 
 
+class KindReconciler(Protocol):
+    """Brings the objects of one kind to where they are to be."""
+
+    async def reconcile(self, key: Key) -> timedelta | None:
+        """Reconcile one object, which may be gone; returns when to come back, None: on an event.
+
+        Raises RetryLaterError for trouble that is told already.
+        """
+        ...
+
+
 class Reconciler:
     """Sends each key to the reconciler of its kind."""
 
-    def __init__(self, backups: BackupReconciler, engines: EngineReconciler) -> None:
-        self._backups = backups
-        self._engines = engines
+    def __init__(self, kinds: Mapping[Kind, KindReconciler]) -> None:
+        self._kinds = {kind.kind: reconciler for kind, reconciler in kinds.items()}
 
     async def reconcile(self, key: Key) -> timedelta | None:
         """Reconcile one object; returns when to come back."""
-        if key.kind == BACKUP_ENGINE.kind:
-            return await self._engines.reconcile(key)
-        return await self._backups.reconcile(key)
+        return await self._kinds[key.kind].reconcile(key)

@@ -1,17 +1,15 @@
-"""Gathering the facts about one Backup; only namespace labels may have to be asked for."""
+"""Gathering the facts about one Backup."""
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
-from urllib.parse import quote
+from typing import Any
 
-from backup_operator.cluster.api import ClusterApi, GoneError
 from backup_operator.cluster.cache import Entry, Key, ObjectCache
 from backup_operator.decisions.deletion import is_held, was_held
-from backup_operator.decisions.engine_choice import Candidate, choose_engine, namespace_trouble
 from backup_operator.decisions.existing import is_settled
-from backup_operator.decisions.facts import EngineSeen, Observed, Trouble
+from backup_operator.decisions.facts import Observed
 from backup_operator.engines.directory import EngineDirectory, KnownEngine
+from backup_operator.reconcile.engine_finding import NO_ENGINE, EngineFinder
 from backup_operator.reconcile.memory import Memories
 from backup_operator.resources.backup import (
     BackupResource,
@@ -20,13 +18,10 @@ from backup_operator.resources.backup import (
     requested_name,
 )
 from backup_operator.resources.backup_status import BackupStatus
-from backup_operator.resources.engine import BackupEngineResource
 from backup_operator.resources.errors import InvalidSpecError
 from backup_operator.resources.group import ACKNOWLEDGE_ANNOTATION, BACKUP_ENGINE
 from backup_operator.resources.parts import ObjectMetadata
 from backup_operator.resources.reading import read_status
-
-NO_ENGINE: Final = EngineSeen(None, is_connecting=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +39,14 @@ class Observer:
 
     def __init__(
         self,
-        cluster: ClusterApi,
         cache: ObjectCache,
         engines: EngineDirectory,
+        finder: EngineFinder,
         memories: Memories,
     ) -> None:
-        self._cluster = cluster
         self._cache = cache
         self._engines = engines
+        self._finder = finder
         self._memories = memories
 
     async def observe(self, entry: Entry, now: datetime) -> Sight:
@@ -75,7 +70,10 @@ class Observer:
         )
         if is_settled(seen) and entry.is_quiet and not self._has_news(entry):
             return Sight(body, wanted, seen, None)
-        engine, engine_seen = await self._find_engine(wanted, status, metadata)
+        pinned = status.engine if status.submission is not None else None
+        engine, engine_seen = await self._finder.find(
+            wanted.engine_ref, pinned, metadata.namespace or ""
+        )
         record = None
         if engine is not None and status.id is not None:
             record = engine.table.find(status.id)
@@ -99,55 +97,6 @@ class Observer:
             return False
         engine = self._engines.find(entry.engine_uid)
         return engine is not None and engine.table.find(entry.record_id) is not None
-
-    async def _find_engine(
-        self, wanted: BackupSpec, status: BackupStatus, metadata: ObjectMetadata
-    ) -> tuple[KnownEngine | None, EngineSeen]:
-        candidates = [
-            Candidate(entry.key.name, entry.uid, entry.is_default)
-            for entry in self._cache.entries(BACKUP_ENGINE)
-        ]
-        pinned = status.engine if status.submission is not None else None
-        chosen = choose_engine(wanted, pinned, candidates)
-        if isinstance(chosen, Trouble):
-            return None, EngineSeen(None, chosen)
-        engine = self._engines.find(chosen.uid)
-        if engine is None:
-            return None, self._explain_absence(chosen)
-        if pinned is None:
-            trouble = await self._find_namespace_trouble(engine, metadata.namespace or "")
-            if trouble is not None:
-                return None, EngineSeen(None, trouble)
-        return engine, engine.link.seen()
-
-    def _explain_absence(self, chosen: Candidate) -> EngineSeen:
-        entry = self._cache.find(Key(BACKUP_ENGINE.kind, "", chosen.name))
-        if entry is None:
-            return NO_ENGINE
-        try:
-            BackupEngineResource.from_body(entry.body())
-        except InvalidSpecError as problem:
-            return EngineSeen(None, Trouble("EngineInvalid", str(problem), needs_people=True))
-        return NO_ENGINE  # it is about to be linked
-
-    async def _find_namespace_trouble(self, engine: KnownEngine, namespace: str) -> Trouble | None:
-        resource = engine.link.resource
-        allowed = resource.spec.allowed_namespaces
-        if allowed is None:
-            return None
-        labels: dict[str, str] = {}
-        if allowed.selector is not None:
-            labels = await self._read_labels(namespace)
-        if resource.allows(namespace, labels):
-            return None
-        return namespace_trouble(resource.metadata.name, namespace)
-
-    async def _read_labels(self, namespace: str) -> dict[str, str]:
-        try:
-            body = await self._cluster.get(f"/api/v1/namespaces/{quote(namespace, safe='')}")
-        except GoneError:
-            return {}
-        return dict(body["metadata"].get("labels") or {})
 
     def _is_held(
         self, entry: Entry, seen: Observed, engine: KnownEngine | None, now: datetime

@@ -44,3 +44,9 @@ BACKUP = Kind(
     categories=(BACKUP_CATEGORY, CATEGORY),
 )
 BACKUP_ENGINE = Kind("BackupEngine", "backupengines", "backupengine", "bke", is_namespaced=False)
+
+KINDS = (BACKUP_ENGINE, BACKUP)
+"""Every kind that the operator watches; engines first, for the others ask for them."""
+
+USERS_OF_ENGINES = (BACKUP,)
+"""Kinds whose objects wait for an engine."""
