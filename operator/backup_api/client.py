@@ -13,6 +13,8 @@ from backup_api.calls.descriptions import DescriptionCalls
 from backup_api.calls.hosts import HostCalls
 from backup_api.calls.restores import RestoreCalls
 from backup_api.exchange import ClientOptions, Exchange
+from backup_api.extensions.engine import EngineCalls
+from backup_api.extensions.restore_calls import EngineRestoreCalls
 from backup_api.extensions.verification import VerificationCalls
 
 __all__ = ["PAGE_LENGTH", "BackupApiClient", "ClientOptions"]
@@ -24,6 +26,8 @@ class BackupApiClient(
     ConfigurationCalls,
     HostCalls,
     DescriptionCalls,
+    EngineCalls,
+    EngineRestoreCalls,
     VerificationCalls,
 ):
     """Speaks to one server of the API; an async context manager that owns its connections.

@@ -32,7 +32,11 @@ from backup_api import (
 from backup_api.endpoints import ENDPOINTS, Endpoint
 from backup_api.errors import EndpointErrors, ErrorClass, FrameworkErrors
 from backup_api.exceptions import BackupApiError
-from backup_api.extensions import verification
+from backup_api.extensions import engine as extension_engine
+from backup_api.extensions import restore_calls, verification
+from backup_api.extensions import restores as extension_restores
+from backup_api.extensions.engine import DESCRIBE_ENGINE
+from backup_api.extensions.restores import RESTORE_EXTENSION
 from backup_api.recipes import configuring, deleting, deploying, restoring, start_up, waiting
 from backup_api.recipes import exceptions as recipe_exceptions
 from backup_api.recipes.exceptions import RecipeError
@@ -48,13 +52,16 @@ BUSY_OR_DEPLOY = {
     ("POST /backup_and_restore/restores/{id}", 1014): ErrorClass.BUSY,
     ("POST /backup_and_restore/restores/{id}", 1015): ErrorClass.BUSY,
     ("POST /backup_and_restore/restores/{id}", 1016): ErrorClass.BUSY,
+    ("GET /backup_engine/restores/{id}/plan/items", 1026): ErrorClass.BUSY,
 }
+
+EVERY_ENDPOINT = (*ENDPOINTS, DESCRIBE_ENGINE, *RESTORE_EXTENSION)
 
 WITHOUT_TEXT = {(422, code) for code in (1022, 1023, 1024, 1034, 1035, 1036, 1037)}
 """Codes whose meaning the reference does not publish (spec §13 no. 13)."""
 
 
-@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=str)
+@pytest.mark.parametrize("endpoint", EVERY_ENDPOINT, ids=str)
 def test_a_status_and_code_mean_one_thing_on_an_endpoint(endpoint: Endpoint) -> None:
     rows = [*endpoint.refusals, *FrameworkErrors]
     counted = Counter((row.http_status, row.code) for row in rows)
@@ -64,13 +71,13 @@ def test_a_status_and_code_mean_one_thing_on_an_endpoint(endpoint: Endpoint) -> 
         assert endpoint.find_refusal(row.http_status, row.code) is row
 
 
-@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=str)
+@pytest.mark.parametrize("endpoint", EVERY_ENDPOINT, ids=str)
 def test_no_two_rows_of_a_table_are_one(endpoint: Endpoint) -> None:
     for table in (endpoint.refusals, FrameworkErrors):
         assert len(table.__members__) == len(list(table))  # equal rows would become aliases
 
 
-@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=str)
+@pytest.mark.parametrize("endpoint", EVERY_ENDPOINT, ids=str)
 def test_the_class_of_a_row_follows_the_spec(endpoint: Endpoint) -> None:
     for row in endpoint.refusals:
         by_status = ErrorClass.TRANSIENT if row.http_status >= 500 else ErrorClass.FINAL
@@ -85,7 +92,8 @@ def test_codes_of_the_framework_are_small() -> None:
 
 
 def test_no_method_and_path_stand_twice() -> None:
-    assert len({(endpoint.method, endpoint.path) for endpoint in ENDPOINTS}) == len(ENDPOINTS)
+    places = {(endpoint.method, endpoint.path) for endpoint in EVERY_ENDPOINT}
+    assert len(places) == len(EVERY_ENDPOINT)
 
 
 def drawn(base: type[BaseException]) -> str:
@@ -206,6 +214,25 @@ PUBLIC: dict[ModuleType, set[str]] = {
     waiting: {"Waiting", "is_passing"},
     servers: {"GetServerErrors", "ListServersErrors", "ServerRecord"},
     tunnels: {"ChangeTunnel", "ChangeTunnelErrors", "ListTunnelsErrors", "TunnelRecord"},
+    extension_engine: {"DescribeEngineErrors", "EngineCalls", "EngineDescription"},
+    restore_calls: {"EngineRestoreCalls"},
+    extension_restores: {
+        "ActionCounts",
+        "ChangePlanErrors",
+        "ExistingObjects",
+        "ListPlanItemsErrors",
+        "PlanAction",
+        "PlanItem",
+        "PlanState",
+        "PlannedChange",
+        "ReadRestoreExtensionErrors",
+        "RestoreFailure",
+        "RestoreOptions",
+        "RestorePlan",
+        "RestoreProgress",
+        "RestoreRule",
+        "SetRestoreOptionsErrors",
+    },
     exchange: {"Answer", "ClientOptions", "Exchange", "find_server_time"},
     exceptions: {
         "BackupApiError",

@@ -64,13 +64,16 @@ class Calls:
         shape: TypeAdapter[tuple[Item, ...]],
         items: ItemRange,
         *,
+        ids: Ids | None = None,
+        query: Mapping[str, str] | None = None,
         filter_by: str | None = None,
         sort: str | None = None,
     ) -> Page[Item]:
-        query = {"filter": filter_by, "sort": sort}
+        chosen = {**(query or {}), "filter": filter_by, "sort": sort}
         answer = await self._exchange.send(
             endpoint,
-            query={name: value for name, value in query.items() if value is not None},
+            ids=ids,
+            query={name: value for name, value in chosen.items() if value is not None},
             headers={"Range": str(items)},
         )
         records = answer.parsed(shape)
@@ -110,12 +113,14 @@ class Calls:
         shape: TypeAdapter[tuple[Item, ...]],
         filter_by: str | None,
         page_length: int,
+        *,
+        ids: Ids | None = None,
     ) -> AsyncIterator[Item]:
         """Walk a list that takes no sort, one page in memory at a time."""
         first = 0
         while True:
             items = ItemRange(first, first + page_length - 1)
-            page = await self._page(endpoint, shape, items, filter_by=filter_by)
+            page = await self._page(endpoint, shape, items, ids=ids, filter_by=filter_by)
             for record in page.records:
                 yield record
             if len(page.records) < page_length:

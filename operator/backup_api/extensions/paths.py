@@ -4,3 +4,4 @@ from typing import Final
 
 EXTENSIONS: Final = "/backup_engine"
 EXTENSION_BACKUPS: Final = EXTENSIONS + "/backups"
+EXTENSION_RESTORES: Final = EXTENSIONS + "/restores"

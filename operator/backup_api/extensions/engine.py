@@ -1,0 +1,49 @@
+"""How the in-cluster engine introduces itself: GET /backup_engine."""
+
+from http import HTTPStatus
+from typing import Final
+
+from pydantic import TypeAdapter
+
+from backup_api.calls.calling import Calls
+from backup_api.endpoints import Endpoint
+from backup_api.errors import FINAL, TRANSIENT, EndpointErrors
+from backup_api.exceptions import MalformedAnswerError, RefusedError
+from backup_api.extensions.paths import EXTENSIONS
+from backup_api.wire import WireRecord
+
+RESTORES_EXTENSION: Final = "restores"
+"""Options, plan, progress and failures of restores are served (``extensions/restores.py``)."""
+
+
+class EngineDescription(WireRecord):
+    """What an in-cluster engine is, and which extensions it serves."""
+
+    product: str
+    version: str | None = None
+    extensions: tuple[str, ...] = ()
+
+
+class DescribeEngineErrors(EndpointErrors):
+    """Refusals of GET /backup_engine; an appliance has no such path."""
+
+    NO_ENGINE = 404, 1001, FINAL, "This server is no in-cluster engine."
+    UNREADABLE = 500, 1000, TRANSIENT, "The engine could not describe itself."
+
+
+DESCRIBE_ENGINE: Final = Endpoint("GET", EXTENSIONS, 200, DescribeEngineErrors)
+
+_DESCRIPTION: Final = TypeAdapter(EngineDescription)
+
+
+class EngineCalls(Calls):
+    """Ask a server whether it is an in-cluster engine."""
+
+    async def find_engine(self) -> EngineDescription | None:
+        """Find out what the in-cluster engine serves; None: the server is an appliance (404)."""
+        try:
+            return await self._get(DESCRIBE_ENGINE, _DESCRIPTION)
+        except (RefusedError, MalformedAnswerError) as trouble:  # an appliance may answer HTML
+            if trouble.http_status == HTTPStatus.NOT_FOUND:
+                return None
+            raise
