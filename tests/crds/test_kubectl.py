@@ -10,6 +10,8 @@ import pytest
 from backup_operator.resources.backup import BackupResource
 from backup_operator.resources.backup_status import BackupStatus
 from backup_operator.resources.engine import BackupEngineResource, BackupEngineStatus
+from backup_operator.resources.host import BackupHostResource
+from backup_operator.resources.host_status import BackupHostStatus
 from fixtures.cluster import Kubectl
 
 pytestmark = pytest.mark.cluster
@@ -70,6 +72,23 @@ ENGINE_STATUS: dict[str, Any] = {
     "conditions": [CONDITION],
 }
 
+HOST_STATUS: dict[str, Any] = {
+    "observedGeneration": 2,
+    "engine": {"name": "in-cluster", "uid": "u"},
+    "hostId": 7,
+    "hostname": "shop-volumes",
+    "stagedStatus": "New",
+    "deployedStatus": "Active",
+    "stagedGeneration": 2,
+    "deployedGeneration": 1,
+    "conditions": [
+        {**CONDITION, "type": "Deployed", "status": "False", "reason": "PendingDeploy"},
+        {**CONDITION, "message": "version 1 of the host is in force"},
+    ],
+}
+
+PARTS = ("spec", "status")
+
 
 @pytest.fixture
 def backups(kubectl: Kubectl, namespace: str) -> str:
@@ -86,6 +105,20 @@ def engine(kubectl: Kubectl) -> Iterator[str]:
         "kind": "BackupEngine",
         "metadata": {"generateName": "test-"},
         "spec": {"url": "https://console", "auth": {"serviceAccount": {}}},
+    }
+    created = kubectl("create", "--output=name", "--filename=-", input=json.dumps(manifest))
+    name = created.stdout.strip()
+    yield name
+    kubectl("delete", name, "--wait=false")
+
+
+@pytest.fixture
+def host(kubectl: Kubectl) -> Iterator[str]:
+    manifest = {
+        "apiVersion": "backup-operator.io/v1",
+        "kind": "BackupHost",
+        "metadata": {"generateName": "test-"},
+        "spec": {"type": "Data", "volumes": [{"namespace": "shop", "selector": {}}]},
     }
     created = kubectl("create", "--output=name", "--filename=-", input=json.dumps(manifest))
     name = created.stdout.strip()
@@ -118,6 +151,16 @@ def test_the_status_of_an_engine_comes_back_whole(kubectl: Kubectl, engine: str)
         str(field.alias) for field in BackupEngineStatus.model_fields.values()
     }
     assert BackupEngineResource.from_body(body).status.to_body() == ENGINE_STATUS
+
+
+def test_the_status_of_a_host_comes_back_whole(kubectl: Kubectl, host: str) -> None:
+    body = written(kubectl, host, HOST_STATUS)
+
+    assert body["status"] == HOST_STATUS
+    assert HOST_STATUS.keys() == {
+        str(field.alias) for field in BackupHostStatus.model_fields.values()
+    }
+    assert BackupHostResource.from_body(body).status.to_body() == HOST_STATUS
 
 
 def test_spec_and_status_are_written_apart(kubectl: Kubectl, backups: str) -> None:
@@ -177,6 +220,17 @@ def test_the_table_of_engines(kubectl: Kubectl, engine: str) -> None:
     assert wide[0].split()[6:] == ["CIRCUIT", "CONTACT", "MESSAGE", "AGE"]
 
 
+def test_the_table_of_hosts(kubectl: Kubectl, host: str) -> None:
+    written(kubectl, host, HOST_STATUS)
+    name = host.partition("/")[2]
+
+    narrow = kubectl("get", "bkh", name).stdout.splitlines()
+    assert narrow[0].split() == ["NAME", "TYPE", "HOST", "STATE", "DEPLOYED", "READY", "AGE"]
+    assert narrow[1].split()[1:-1] == ["Data", "7", "Active", "False", "True"]
+    wide = kubectl("get", "bkh", name, "--output=wide").stdout.splitlines()
+    assert wide[0].split()[6:] == ["ENGINE", "MESSAGE", "AGE"]
+
+
 @pytest.mark.parametrize(
     ("path", "words"),
     [
@@ -187,6 +241,9 @@ def test_the_table_of_engines(kubectl: Kubectl, engine: str) -> None:
         ("backup.status.submission", "stored before the request was sent"),
         ("bke.spec.auth", "Credentials of the operator at the engine: one of three."),
         ("bke.spec.tls.insecureSkipVerify", "for trials only"),
+        ("bkh", "only staged until a deploy puts it in force"),
+        ("bkh.spec.scope.kinds.include", "`*.apps` all of a group"),
+        ("bkh.spec.volumes.selector", "an empty selector chooses all of the namespace"),
     ],
 )
 def test_kubectl_explains_the_fields(kubectl: Kubectl, path: str, words: str) -> None:
@@ -197,7 +254,7 @@ def test_kubectl_explains_the_fields(kubectl: Kubectl, path: str, words: str) ->
 
 
 def test_kubectl_explains_every_field_of_the_spec(kubectl: Kubectl) -> None:
-    for path in ("backup.spec", "backup.status", "backupengine.spec", "backupengine.status"):
+    for path in (f"{kind}.{part}" for kind in ("backup", "bke", "bkh") for part in PARTS):
         assert "<no description>" not in kubectl("explain", path, "--recursive=false").stdout
 
 

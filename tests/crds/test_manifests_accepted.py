@@ -9,6 +9,7 @@ import pytest
 
 from backup_operator.resources.backup import BackupSpec
 from backup_operator.resources.engine import BackupEngineSpec
+from backup_operator.resources.host import BackupHostSpec
 from fixtures.cluster import Kubectl
 
 pytestmark = pytest.mark.cluster
@@ -74,6 +75,38 @@ GOOD_ENGINES: tuple[Mapping[str, Any], ...] = (
     {**AN_ENGINE, "pollInterval": "1s", "requestsPerSecond": 1},
 )
 
+FULL_CONSOLE: Mapping[str, Any] = {
+    "type": "Console",
+    "engineRef": {"name": "in-cluster"},
+    "description": "all of our own",
+    "scope": {
+        "namespaces": {
+            "include": ["shop", "team-*", "*"],
+            "exclude": ["kube-*", "team-?"],
+            "selector": {"matchLabels": {"backup": "yes"}},
+        },
+        "kinds": {
+            "include": ["*.apps", "secrets", "configmaps.", "Deployment", "*.*", "*"],
+            "exclude": ["replicasets.apps", "*.metrics.k8s.io"],
+        },
+        "labelSelector": {"matchExpressions": [{"key": "scratch", "operator": "DoesNotExist"}]},
+        "includeClusterScoped": False,
+    },
+    "successPolicy": {"forbidden": "Skip", "unavailable": "Fail"},
+}
+GOOD_HOSTS: tuple[Mapping[str, Any], ...] = (
+    {"type": "Console"},
+    {"type": "Console", "scope": {}, "successPolicy": {}},
+    FULL_CONSOLE,
+    {
+        "type": "Data",
+        "volumes": [
+            {"namespace": "shop", "claimNames": ["data-0", "data.1"]},
+            {"namespace": "shop", "selector": {}},
+        ],
+    },
+)
+
 
 def accepted(kubectl: Kubectl, kind: str, spec: Mapping[str, Any]) -> dict[str, Any]:
     manifest = {
@@ -125,6 +158,16 @@ def test_a_good_engine_comes_back_whole_and_with_our_defaults(
 
     assert not missing(spec, stored)
     assert BackupEngineSpec.model_validate(stored) == BackupEngineSpec.model_validate(spec)
+
+
+@pytest.mark.parametrize("spec", GOOD_HOSTS)
+def test_a_good_host_comes_back_whole_and_with_our_defaults(
+    kubectl: Kubectl, spec: Mapping[str, Any]
+) -> None:
+    stored = accepted(kubectl, "BackupHost", spec)
+
+    assert not missing(spec, stored)
+    assert BackupHostSpec.model_validate(stored) == BackupHostSpec.model_validate(spec)
 
 
 def test_a_full_backup_uses_every_field_but_the_one_that_is_excluded() -> None:

@@ -171,12 +171,81 @@ BAD_ENGINES: tuple[tuple[object, str, str], ...] = (
     ),
 )
 
+VOLUMES = [{"namespace": "shop", "claimNames": ["data-0"]}]
+CONSOLE: Mapping[str, Any] = {"type": "Console"}
+DATA: Mapping[str, Any] = {"type": "Data", "volumes": VOLUMES}
+KIND_RULE = "must be a resource or kind as 'RESOURCE' or 'RESOURCE.GROUP'"
+PATTERN_RULE = "must be the name of a namespace, in which '*' stands for any characters"
 
-def refusal(kubectl: Kubectl, kind: str, spec: object) -> list[str]:
+
+def with_scope(**scope: object) -> dict[str, object]:
+    return {**CONSOLE, "scope": scope}
+
+
+def with_volumes(*volumes: object) -> dict[str, object]:
+    return {"type": "Data", "volumes": list(volumes)}
+
+
+BAD_HOSTS: tuple[tuple[object, str, str], ...] = (
+    (None, "spec", "Required value"),
+    ({}, "spec.type", "Required value"),
+    ({"type": "CONFIG"}, "spec.type", 'supported values: "Console", "Data"'),
+    ({**CONSOLE, "engineRef": {"name": "A"}}, "spec.engineRef.name", "the name of a BackupEngine"),
+    ({**CONSOLE, "description": "x" * 256}, "spec.description", "may not be more than 255 bytes"),
+    ({**CONSOLE, "volumes": VOLUMES}, "spec.volumes", "volumes with type Data, and only there"),
+    ({"type": "Data"}, "spec.volumes", "volumes with type Data, and only there"),
+    ({"type": "Data", "volumes": []}, "spec.volumes", "volumes with type Data, and only there"),
+    ({**DATA, "scope": {}}, "spec.scope", "scope only with type Console"),
+    ({**DATA, "successPolicy": {}}, "spec.successPolicy", "successPolicy only with type Console"),
+    (
+        {**CONSOLE, "successPolicy": {"forbidden": "Ignore"}},
+        "spec.successPolicy.forbidden",
+        'supported values: "Fail", "Skip"',
+    ),
+    (
+        with_scope(namespaces={"include": ["Shop"]}),
+        "spec.scope.namespaces.include[0]",
+        PATTERN_RULE,
+    ),
+    (
+        with_scope(namespaces={"exclude": ["a.b"]}),
+        "spec.scope.namespaces.exclude[0]",
+        PATTERN_RULE,
+    ),
+    (
+        with_scope(namespaces={"include": ["a", "a"]}),
+        "spec.scope.namespaces.include[1]",
+        "Duplicate value",
+    ),
+    (with_scope(kinds={"include": [".apps"]}), "spec.scope.kinds.include[0]", KIND_RULE),
+    (with_scope(kinds={"exclude": ["apps/v1"]}), "spec.scope.kinds.exclude[0]", KIND_RULE),
+    (with_scope(includeClusterScoped="yes"), "spec.scope.includeClusterScoped", "type boolean"),
+    (with_scope(resources={}), "spec.scope.resources", "unknown field"),
+    (with_volumes({"claimNames": ["a"]}), "spec.volumes[0].namespace", "Required value"),
+    (with_volumes({"namespace": "a"}), "spec.volumes[0]", "exactly one of claimNames and selector"),
+    (
+        with_volumes({"namespace": "a", "claimNames": ["b"], "selector": {}}),
+        "spec.volumes[0]",
+        "exactly one of claimNames and selector",
+    ),
+    (
+        with_volumes({"namespace": "a", "claimNames": []}),
+        "spec.volumes[0].claimNames",
+        "should have at least 1 items",
+    ),
+    (
+        with_volumes({"namespace": "a", "claimNames": ["B"]}),
+        "spec.volumes[0].claimNames[0]",
+        "must be the name of a PersistentVolumeClaim",
+    ),
+)
+
+
+def refusal(kubectl: Kubectl, kind: str, spec: object, name: str = "bad") -> list[str]:
     manifest = {
         "apiVersion": "backup-operator.io/v1",
         "kind": kind,
-        "metadata": {"name": "bad"},
+        "metadata": {"name": name},
     } | ({} if spec is None else {"spec": spec})
     answer = kubectl(
         "apply",
@@ -208,3 +277,47 @@ def test_a_bad_engine_is_refused_by_field_and_rule(
 ) -> None:
     lines = refusal(kubectl, "BackupEngine", spec)
     assert any(names(line, path, words) for line in lines), "\n".join(lines)
+
+
+@pytest.mark.parametrize(("spec", "path", "words"), BAD_HOSTS)
+def test_a_bad_host_is_refused_by_field_and_rule(
+    kubectl: Kubectl, spec: object, path: str, words: str
+) -> None:
+    lines = refusal(kubectl, "BackupHost", spec)
+    assert any(names(line, path, words) for line in lines), "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("console", "metadata.name console is kept for a host of type Console"),
+        ("x" * 64, "metadata.name must be at most 63 characters long"),
+    ],
+)
+def test_a_host_is_refused_by_its_name(kubectl: Kubectl, name: str, words: str) -> None:
+    assert any(words in line for line in refusal(kubectl, "BackupHost", DATA, name))
+
+
+def test_a_host_keeps_its_type_and_its_engine(kubectl: Kubectl) -> None:
+    manifest = {
+        "apiVersion": "backup-operator.io/v1",
+        "kind": "BackupHost",
+        "metadata": {"generateName": "test-"},
+        "spec": DATA,
+    }
+    created = kubectl("create", "--output=name", "--filename=-", input=json.dumps(manifest))
+    host = created.stdout.strip()
+    try:
+        for change, field in (
+            ({"type": "Console", "volumes": None}, "spec.type"),
+            ({"engineRef": {"name": "another"}}, "spec.engineRef"),
+        ):
+            patch = json.dumps({"spec": change})
+            answer = kubectl("patch", host, "--type=merge", "-p", patch, check=False)
+            assert answer.returncode != 0
+            assert f"{field}: Invalid value" in answer.stderr
+            assert "cannot be changed, added or removed once the object exists" in answer.stderr
+        new = json.dumps({"spec": {"volumes": [{"namespace": "shop", "selector": {}}]}})
+        kubectl("patch", host, "--type=merge", "-p", new)
+    finally:
+        kubectl("delete", host, "--wait=false")

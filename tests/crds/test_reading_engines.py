@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from backup_operator.resources.engine import BackupEngineResource, Circuit, EngineHost
-from backup_operator.resources.engine_access import CA_UNUSED, LabelSelector
+from backup_operator.resources.engine_access import CA_UNUSED
 from backup_operator.resources.errors import InvalidSpecError
 from backup_operator.resources.group import DEFAULT_ENGINE_ANNOTATION
+from backup_operator.resources.label_selector import LabelSelector
 
 PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 KEY = "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n"

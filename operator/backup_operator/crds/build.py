@@ -12,12 +12,16 @@ from backup_operator.resources.engine import BackupEngineSpec, BackupEngineStatu
 from backup_operator.resources.group import (
     BACKUP,
     BACKUP_ENGINE,
+    BACKUP_HOST,
     DEFAULT_ENGINE_ANNOTATION,
     GROUP,
     VERSION,
     Kind,
 )
+from backup_operator.resources.host import NAME_RULES, BackupHostSpec
+from backup_operator.resources.host_status import BackupHostStatus
 from backup_operator.resources.parts import ResourcePart
+from backup_operator.resources.rules import CelRule, with_rules
 
 _ONLY_WIDE = 1
 
@@ -42,7 +46,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A kind and the models that its schema is built from."""
+    """A kind and the models that its schema is built from; ``rules`` are those of its name."""
 
     kind: Kind
     spec: type[ResourcePart]
@@ -50,6 +54,7 @@ class Resource:
     description: str
     columns: Sequence[Column]
     selectable: Sequence[str] = field(default=())
+    rules: Sequence[CelRule] = field(default=())
 
 
 _READY = '.status.conditions[?(@.type=="Ready")]'
@@ -97,6 +102,27 @@ RESOURCES = (
             Column("Message", f"{_READY}.message", is_wide=True),
             _AGE,
         ),
+    ),
+    Resource(
+        BACKUP_HOST,
+        BackupHostSpec,
+        BackupHostStatus,
+        "BackupHost is a part of the cluster that an in-cluster engine backs up as one host of its"
+        " own: the console host holds API objects, a data host volumes. As on an appliance a new,"
+        " changed or deleted host is only staged until a deploy puts it in force. It is of no use"
+        " to an appliance, which has its own hosts.",
+        columns=(
+            Column("Type", ".spec.type"),
+            Column("Host", ".status.hostId", "integer"),
+            Column("State", ".status.deployedStatus"),
+            Column("Deployed", '.status.conditions[?(@.type=="Deployed")].status'),
+            Column("Ready", f"{_READY}.status"),
+            Column("Engine", ".status.engine.name", is_wide=True),
+            Column("Message", f"{_READY}.message", is_wide=True),
+            _AGE,
+        ),
+        selectable=(".spec.type", ".spec.engineRef.name"),
+        rules=NAME_RULES,
     ),
 )
 
@@ -160,4 +186,4 @@ def build_resource_schema(resource: Resource) -> Schema:
             "spec": spec,
             "status": status,
         },
-    }
+    } | (with_rules(*resource.rules) if resource.rules else {})

@@ -44,6 +44,7 @@ BACKUP = Kind(
     categories=(BACKUP_CATEGORY, CATEGORY),
 )
 BACKUP_ENGINE = Kind("BackupEngine", "backupengines", "backupengine", "bke", is_namespaced=False)
+BACKUP_HOST = Kind("BackupHost", "backuphosts", "backuphost", "bkh", is_namespaced=False)
 
 KINDS = (BACKUP_ENGINE, BACKUP)
 """Every kind that the operator watches; engines first, for the others ask for them."""

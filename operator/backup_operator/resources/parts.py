@@ -88,6 +88,7 @@ class ConditionType(StrEnum):
     """What a condition is about; the last three are those that kstatus reads.
 
     Busy is present only while the engine refuses to start the backup; its time is when that began.
+    Staged and Deployed are about the generation of a BackupHost that the engine knows, and uses.
     """
 
     COMPLETE = "Complete"
@@ -96,6 +97,8 @@ class ConditionType(StrEnum):
     VALID = "Valid"
     COMPATIBLE = "Compatible"
     BUSY = "Busy"
+    STAGED = "Staged"
+    DEPLOYED = "Deployed"
     READY = "Ready"
     RECONCILING = "Reconciling"
     STALLED = "Stalled"
