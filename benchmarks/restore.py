@@ -22,6 +22,7 @@ import msgspec
 from backup_engine.archive.reading import ArchiveReader
 from backup_engine.archive.store import ArchiveStore
 from backup_engine.capture.run import CaptureRequest, capture
+from backup_engine.capture.scope import CaptureScope
 from backup_engine.cluster import ClusterConnection
 from backup_engine.restore.cleaning import clean
 from backup_engine.restore.identity import split_api_version
@@ -113,7 +114,7 @@ async def capture_source(kubeconfig: Path, directory: Path) -> str:
         time_initiated_ms=time.time_ns() // 1_000_000,
         initiated_by=None,
         product_version="0",
-        namespaces=(SOURCE,),
+        scope=CaptureScope(include_namespaces=(SOURCE,)),
     )
     async with ClusterConnection.from_kubeconfig(kubeconfig) as cluster:
         outcome = await capture(request, cluster, ArchiveStore.open(directory.as_uri()))

@@ -85,7 +85,7 @@ async def test_the_first_damaged_member_is_named(archive: Path) -> None:
 @pytest.mark.parametrize(
     ("found", "forged", "reason"),
     [
-        (b'"major":1,"minor":0', b'"major":2,"minor":0', "FormatUnknown"),
+        (b'"major":1,"minor":1', b'"major":2,"minor":1', "FormatUnknown"),
         (b"backup-operator.config-archive", b"another-operators.data-archive", "FormatUnknown"),
         (b'"sizeBytes"', b'"sizeBites"', "ManifestIncomplete"),
         (b'{"encryption":', b'{"encryption"x', "ManifestUnreadable"),

@@ -3,8 +3,10 @@ from typing import Any
 
 import pytest
 
-from backup_engine.capture.discovery import Kind, build_targets, parse_discovery
+from backup_engine.capture.discovery import parse_discovery
 from backup_engine.capture.errors import CaptureError
+from backup_engine.capture.policy import STRICT, SuccessPolicy
+from backup_engine.capture.scope import EVERYTHING, CaptureScope
 
 
 def a_resource(resource: str, kind: str, *verbs: str, scope: str = "Namespaced") -> dict[str, Any]:
@@ -27,9 +29,11 @@ def a_group(name: str, **versions: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def discover(*groups: dict[str, Any]) -> tuple[list[str], dict[str, str]]:
+def discover(
+    *groups: dict[str, Any], scope: CaptureScope = EVERYTHING, policy: SuccessPolicy = STRICT
+) -> tuple[list[str], dict[str, str]]:
     document = json.dumps({"kind": "APIGroupDiscoveryList", "items": list(groups)}).encode()
-    found = parse_discovery([document])
+    found = parse_discovery([document], scope, policy)
     return (
         [f"{kind.api_version}/{kind.resource}" for kind in found.kinds],
         {f"{skip.api_version}/{skip.resource}": skip.reason for skip in found.skipped},
@@ -113,13 +117,68 @@ def test_what_is_short_lived_computed_or_served_twice_is_left_out_with_a_reason(
     }
 
 
-def test_an_api_whose_server_is_down_is_noted() -> None:
-    stale = {"metadata": {"name": "down.io"}, "versions": [{"version": "v1", "freshness": "Stale"}]}
+def a_stale_group(name: str) -> dict[str, Any]:
+    return {"metadata": {"name": name}, "versions": [{"version": "v1", "freshness": "Stale"}]}
 
-    kinds, skipped = discover(stale, a_group("", v1=[a_resource("secrets", "Secret")]))
+
+def test_an_api_whose_server_is_down_fails_the_capture() -> None:
+    with pytest.raises(CaptureError, match=r"down\.io/v1") as caught:
+        discover(a_stale_group("down.io"), a_group("", v1=[a_resource("secrets", "Secret")]))
+
+    assert caught.value.reason == "StaleDiscovery"
+
+
+@pytest.mark.parametrize(
+    ("scope", "policy"),
+    [
+        (EVERYTHING, SuccessPolicy(tolerate_unavailable=("*.down.io",))),
+        (CaptureScope(exclude_kinds=("*.down.io",)), STRICT),
+        (CaptureScope(include_kinds=("secrets.",)), STRICT),
+    ],
+)
+def test_an_api_whose_server_is_down_is_noted_where_it_is_tolerated_or_outside(
+    scope: CaptureScope, policy: SuccessPolicy
+) -> None:
+    groups = a_stale_group("down.io"), a_group("", v1=[a_resource("secrets", "Secret")])
+
+    kinds, skipped = discover(*groups, scope=scope, policy=policy)
 
     assert kinds == ["v1/secrets"]
     assert skipped == {"down.io/v1/*": "StaleDiscovery"}
+
+
+def test_measurements_whose_server_is_down_are_no_gap() -> None:
+    assert discover(a_stale_group("metrics.k8s.io")) == (
+        [],
+        {"metrics.k8s.io/v1/*": "StaleDiscovery"},
+    )
+
+
+def test_requests_to_this_operator_are_left_out_but_not_what_it_was_set_up_with() -> None:
+    own = [a_resource(f"{name}s", name.title()) for name in ("backup", "restore", "backupschedule")]
+
+    kinds, skipped = discover(a_group("backup-operator.io", v1=own))
+
+    assert kinds == ["backup-operator.io/v1/backupschedules"]
+    assert set(skipped.values()) == {"Ephemeral"}
+
+
+def test_the_scope_chooses_kinds_and_may_ask_for_what_is_left_out_by_default() -> None:
+    groups = (
+        a_group("", v1=[a_resource("events", "Event"), a_resource("secrets", "Secret")]),
+        a_group("apps", v1=[a_resource("deployments", "D"), a_resource("replicasets", "R")]),
+    )
+
+    def chosen(**scope: Any) -> list[str]:  # noqa: ANN401
+        return [
+            kind.partition("v1/")[2] for kind in discover(*groups, scope=CaptureScope(**scope))[0]
+        ]
+
+    assert chosen(include_kinds=("*.apps",)) == ["deployments", "replicasets"]
+    assert chosen(exclude_kinds=("replicasets", "secrets.")) == ["deployments"]
+    assert chosen(include_kinds=("events",)) == ["events"]
+    assert chosen(include_kinds=("e*",)) == []
+    assert chosen(include_kinds=("e*",), has_default_excludes=False) == ["events"]
 
 
 @pytest.mark.parametrize(
@@ -134,21 +193,3 @@ def test_a_server_without_aggregated_discovery_is_refused(document: bytes, reaso
         parse_discovery([document])
 
     assert caught.value.reason == reason
-
-
-def test_a_scope_of_namespaces_takes_their_objects_and_the_namespaces_themselves() -> None:
-    secrets = Kind("", "v1", "secrets", "Secret", is_namespaced=True)
-    namespaces = Kind("", "v1", "namespaces", "Namespace", is_namespaced=False)
-    nodes = Kind("", "v1", "nodes", "Node", is_namespaced=False)
-    scope = ("red", "blue")
-
-    assert [one.kind.path(one.namespace) for one in build_targets(secrets, scope)] == [
-        "/api/v1/namespaces/red/secrets",
-        "/api/v1/namespaces/blue/secrets",
-    ]
-    assert [one.field_selector for one in build_targets(namespaces, scope)] == [
-        "metadata.name=red",
-        "metadata.name=blue",
-    ]
-    assert build_targets(nodes, scope) == ()
-    assert [one.namespace for one in build_targets(nodes, None)] == [None]

@@ -4,13 +4,14 @@ from backup_engine.capture.asking import RetryPolicy
 from backup_engine.capture.discovery import Kind, Target
 from backup_engine.capture.errors import CaptureError
 from backup_engine.capture.listing import Listed, Page, PageLimits, list_pages
+from backup_engine.capture.policy import STRICT, SuccessPolicy
 from backup_engine.capture.split import split
 from backup_engine.cluster import ClusterConnection
 from listserver import Fault, Listing, ListServer, a_config_map
 
 CONFIG_MAPS = Kind("", "v1", "configmaps", "ConfigMap", is_namespaced=True)
 PATH = "/api/v1/configmaps"
-QUICK = RetryPolicy(attempts=4, first_delay_s=0.001, longest_delay_s=0.01)
+QUICK = RetryPolicy(attempts=4, busy_attempts=4, first_delay_s=0.001, longest_delay_s=0.01)
 NAMES = [f"object-{number:02d}" for number in range(10)]
 
 
@@ -21,14 +22,17 @@ def ten_config_maps(server: ListServer) -> None:
 
 
 async def listed(
-    cluster: ClusterConnection, limits: PageLimits | None = None
+    cluster: ClusterConnection,
+    limits: PageLimits | None = None,
+    retries: RetryPolicy = QUICK,
+    policy: SuccessPolicy = STRICT,
 ) -> tuple[list[str], Listed, int]:
     """Return the names found, the end of the list, and the number of pages."""
     names: list[str] = []
     pages = 0
     end: Listed | None = None
     async for item in list_pages(
-        cluster, Target(CONFIG_MAPS), limits or PageLimits(objects=3), QUICK
+        cluster, Target(CONFIG_MAPS), limits or PageLimits(objects=3), retries, policy
     ):
         if isinstance(item, Page):
             pages += 1
@@ -65,9 +69,35 @@ async def test_an_expired_token_costs_consistency_but_no_object(
     assert server.requests[2][1]["continue"] == "3"
 
 
-async def test_an_expired_token_without_a_fresh_one_fails_rather_than_doubling_objects(
+async def test_an_expired_token_without_a_fresh_one_begins_anew_and_doubles_nothing(
     server: ListServer, cluster: ClusterConnection
 ) -> None:
+    server.fail(PATH, Fault(410, "too old", only_with_token=True))
+
+    names, end, _ = await listed(cluster)
+
+    assert names == NAMES
+    assert end.entry is not None
+    assert (end.entry.is_consistent, end.entry.objects) == (False, 10)
+    tokens = [query.get("continue") for _, query in server.requests]
+    assert tokens == [None, "3", None, "3", "6", "9"]
+
+
+async def test_a_list_that_expires_without_getting_on_fails_in_the_end(
+    server: ListServer, cluster: ClusterConnection
+) -> None:
+    server.fail(PATH, Fault(410, "too old", only_with_token=True, times=99))
+
+    with pytest.raises(CaptureError) as caught:
+        await listed(cluster)
+
+    assert caught.value.reason == "ListExpired"
+
+
+async def test_an_expired_list_without_order_fails_rather_than_losing_objects(
+    server: ListServer, cluster: ClusterConnection
+) -> None:
+    server.listings[0].objects.reverse()
     server.fail(PATH, Fault(410, "too old", only_with_token=True))
 
     with pytest.raises(CaptureError) as caught:
@@ -109,7 +139,7 @@ def test_the_servers_own_wish_for_a_pause_goes_first() -> None:
 
     assert [policy.delay_s(failed, None) for failed in (1, 2, 3, 9)] == [0.5, 1, 2, 8]
     assert policy.delay_s(1, "3") == 3
-    assert policy.delay_s(1, "3600") == 8
+    assert policy.delay_s(1, "3600") == 300
     assert policy.delay_s(2, "Fri, 01 Jan 2027 00:00:00 GMT") == 1
 
 
@@ -123,6 +153,64 @@ async def test_a_forbidden_kind_fails_the_capture_and_is_named(
 
     assert caught.value.reason == "Forbidden"
     assert "configmaps" in caught.value.message
+
+
+async def test_a_server_that_sheds_load_is_waited_for_longer_than_one_that_fails(
+    server: ListServer, cluster: ClusterConnection
+) -> None:
+    patient = RetryPolicy(attempts=2, busy_attempts=30, first_delay_s=0.001, longest_delay_s=0.001)
+    server.fail(PATH, Fault(429, "too many requests", times=20, headers={"Retry-After": "0"}))
+
+    names, _, _ = await listed(cluster, retries=patient)
+
+    assert names == NAMES
+
+
+@pytest.mark.parametrize(
+    ("fault", "tolerance", "reason"),
+    [
+        (Fault(403, "no", times=9), "tolerate_forbidden", "Forbidden"),
+        (Fault(503, "down", times=9), "tolerate_unavailable", "ServerUnavailable"),
+        (Fault(400, "odd", times=9), "tolerate_failed", "UnexpectedAnswer"),
+    ],
+)
+async def test_a_gap_is_noted_only_where_the_policy_tolerates_it(
+    server: ListServer, cluster: ClusterConnection, fault: Fault, tolerance: str, reason: str
+) -> None:
+    server.fail(PATH, fault)
+    others = {"tolerate_forbidden", "tolerate_unavailable", "tolerate_failed"} - {tolerance}
+    with pytest.raises(CaptureError) as caught:
+        await listed(cluster, policy=SuccessPolicy(**dict.fromkeys(others, ("*",))))
+    assert caught.value.reason == reason
+    fault.times = 9
+
+    names, end, _ = await listed(cluster, policy=SuccessPolicy(**{tolerance: ("configmaps.",)}))
+
+    assert (names, end.entry) == ([], None)
+    assert end.skipped is not None
+    assert end.skipped.reason == reason
+
+
+async def test_a_tolerated_gap_half_way_keeps_what_was_listed_and_says_so(
+    server: ListServer, cluster: ClusterConnection
+) -> None:
+    server.fail(PATH, Fault(503, "down", times=9, only_with_token=True))
+
+    names, end, _ = await listed(cluster, policy=SuccessPolicy(tolerate_unavailable=("*",)))
+
+    assert names == NAMES[:3]
+    assert end.entry is not None
+    assert (end.entry.objects, end.entry.is_consistent) == (3, False)
+    assert end.skipped is not None
+    assert "after 3 objects" in end.skipped.message
+
+
+async def test_no_list_asks_for_a_state_that_may_be_stale(
+    server: ListServer, cluster: ClusterConnection
+) -> None:
+    await listed(cluster)
+
+    assert all("resourceVersion" not in query for _, query in server.requests)
 
 
 @pytest.mark.parametrize("status", [404, 405])

@@ -22,6 +22,7 @@ from backup_engine.capture.run import (
     capture,
     verify_archive,
 )
+from backup_engine.capture.scope import CaptureScope
 from backup_engine.cluster import ClusterConnection
 from fixtures.cluster import Cluster, Kubectl
 
@@ -154,7 +155,7 @@ async def test_three_thousand_objects_are_paged_without_loss(
     connection: ClusterConnection, store: ArchiveStore, namespace: str
 ) -> None:
     await create_config_maps(connection, namespace, 3000)
-    request = replace(REQUEST, name="paged", namespaces=(namespace,))
+    request = replace(REQUEST, name="paged", scope=CaptureScope(include_namespaces=(namespace,)))
     limits = CaptureLimits(page=PageLimits(objects=100))
 
     outcome = await capture(request, connection, store, limits=limits)

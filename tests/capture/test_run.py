@@ -12,6 +12,7 @@ from backup_engine.archive.reading import ArchiveReader
 from backup_engine.archive.store import ArchiveStore
 from backup_engine.capture.asking import RetryPolicy
 from backup_engine.capture.listing import PageLimits
+from backup_engine.capture.policy import SuccessPolicy
 from backup_engine.capture.run import (
     CaptureError,
     CaptureLimits,
@@ -20,6 +21,7 @@ from backup_engine.capture.run import (
     capture,
     verify_archive,
 )
+from backup_engine.capture.scope import CaptureScope
 from backup_engine.cluster import ClusterConnection
 from listserver import Fault, Listing, ListServer, a_config_map
 
@@ -134,7 +136,7 @@ async def test_a_scope_of_namespaces_leaves_out_the_rest_and_says_so(
     cluster: ClusterConnection, store: ArchiveStore, server: ListServer
 ) -> None:
     server.add(Listing("", "v1", "nodes", "Node", [a_config_map("n")], is_namespaced=False))
-    request = replace(REQUEST, namespaces=("red",))
+    request = replace(REQUEST, scope=CaptureScope(include_namespaces=("red",)))
 
     outcome = await capture(request, cluster, store, limits=quick())
 
@@ -145,6 +147,39 @@ async def test_a_scope_of_namespaces_leaves_out_the_rest_and_says_so(
         *(f"Widget red/widget-{number}" for number in range(2)),
     ]
     assert ("nodes", "OutsideScope") in {(skip.resource, skip.reason) for skip in outcome.skipped}
+
+
+async def test_namespaces_of_a_glob_are_found_first_and_all_else_is_sifted_out(
+    cluster: ClusterConnection, store: ArchiveStore
+) -> None:
+    request = replace(REQUEST, scope=CaptureScope(include_namespaces=("r*",)))
+
+    outcome = await capture(request, cluster, store, limits=quick(10))
+
+    names = await names_in(store, ARCHIVE)
+    manifest = (await ArchiveReader.open(store.reader(ARCHIVE))).manifest
+    assert names[0] == "Namespace None/red"
+    assert {name.split()[1].partition("/")[0] for name in names[1:]} == {"red"}
+    assert outcome.objects == 6
+    assert (manifest.scope.namespaces, manifest.scope.include_namespaces) == (("red",), ("r*",))
+    assert (await verify_archive(store, ARCHIVE)).is_valid
+
+
+async def test_a_tolerated_gap_is_in_the_manifest_beside_the_policy_that_let_it_go(
+    server: ListServer, cluster: ClusterConnection, store: ArchiveStore
+) -> None:
+    server.fail("/apis/zoo.io/v1/widgets", Fault(503, "no endpoints", times=99))
+    request = replace(REQUEST, policy=SuccessPolicy(tolerate_unavailable=("*.zoo.io",)))
+
+    outcome = await capture(request, cluster, store, limits=quick())
+
+    manifest = (await ArchiveReader.open(store.reader(ARCHIVE))).manifest
+    assert outcome.objects == 45
+    assert ("widgets", "ServerUnavailable") in {
+        (one.resource, one.reason) for one in manifest.skipped
+    }
+    assert manifest.policy.tolerate_unavailable == ("*.zoo.io",)
+    assert (await verify_archive(store, ARCHIVE)).is_valid
 
 
 async def test_progress_is_told_and_only_grows(

@@ -153,7 +153,7 @@ async def local_engine(
             logins = Logins(watched, database, clock)
         gate = Gate(token_file, Reviews(cluster), logins)
 
-        async def tight() -> CaptureRules:
+        async def tight(_: int) -> CaptureRules:
             return CaptureRules(time_limit_s or 0.0, CaptureLimits())
 
         read_rules = tight if time_limit_s is not None else None

@@ -4,7 +4,7 @@ import pytest
 
 from backup_api.restores import RestoreGroup
 from backup_engine.restore.selection import ObjectRule, Selection, parse_object_rule
-from backup_engine.restore.selectors import build_label_selector, parse_label_selector
+from backup_engine.selectors import build_label_selector, parse_label_selector
 
 DEPLOYMENTS = ("apps", "deployments")
 

@@ -13,7 +13,7 @@ from backup_engine.archive.errors import ArchiveDamagedError, ArchiveFormatError
 
 FORMAT_NAME: Final = "backup-operator.config-archive"
 FORMAT_MAJOR: Final = 1
-FORMAT_MINOR: Final = 0
+FORMAT_MINOR: Final = 1
 PRODUCT_NAME: Final = "backup-operator"
 
 CODEC_ZSTD: Final = "zstd"
@@ -138,9 +138,32 @@ class Skipped(Model, frozen=True, kw_only=True):
 
 
 class Scope(Model, frozen=True, kw_only=True):
-    """What was asked for; None: every namespace and the cluster-scoped objects."""
+    """What was asked for; ``namespaces`` as they were found, None: every one.
+
+    Globs and label selectors (as text) as the host's settings have them. All but ``namespaces`` is
+    new in format 1.1.
+    """
 
     namespaces: tuple[str, ...] | None
+    include_namespaces: tuple[str, ...] = ()
+    exclude_namespaces: tuple[str, ...] = ()
+    namespace_selector: str = ""
+    include_kinds: tuple[str, ...] = ()
+    exclude_kinds: tuple[str, ...] = ()
+    object_selector: str = ""
+    has_cluster_scoped: bool = True
+    has_default_excludes: bool = True
+
+
+class Policy(Model, frozen=True, kw_only=True):
+    """The gaps that a capture was allowed: globs of kinds, by gap; new in format 1.1."""
+
+    tolerate_forbidden: tuple[str, ...] = ()
+    tolerate_unavailable: tuple[str, ...] = ()
+    tolerate_failed: tuple[str, ...] = ()
+
+
+NO_GAPS: Final = Policy()
 
 
 class Totals(Model, frozen=True, kw_only=True):
@@ -161,6 +184,7 @@ class Manifest(Model, frozen=True, kw_only=True):
     product: Product
     cluster: ClusterIdentity
     scope: Scope
+    policy: Policy = NO_GAPS
     header: StoredMember
     parts: tuple[PartEntry, ...]
     lists: tuple[ListEntry, ...]

@@ -4,7 +4,7 @@ import asyncio
 
 from backup_engine.archive.encryption import Identities
 from backup_engine.archive.errors import ArchiveDamagedError
-from backup_engine.archive.manifest import Manifest, Origin, PackedMember, PartEntry
+from backup_engine.archive.manifest import THIS_FORMAT, Manifest, Origin, PackedMember, PartEntry
 from backup_engine.archive.part import KindName, Packed, Part, pack
 from backup_engine.archive.protection import Protection
 from backup_engine.archive.reading import ArchiveReader
@@ -33,7 +33,7 @@ async def rewrap(
     reader = await ArchiveReader.open(store.reader(name), trust=trust, identities=identities)
     manifest = reader.manifest
     origin = Origin(
-        format=manifest.format,
+        format=THIS_FORMAT,  # written by this version, whatever wrote the original
         backup=manifest.backup,
         product=manifest.product,
         cluster=manifest.cluster,
@@ -45,7 +45,9 @@ async def rewrap(
         await archive.begin()
         for entry in manifest.parts:
             await archive.add(await _repack(reader, entry, protection))
-        return await archive.commit(manifest.scope, manifest.lists, manifest.skipped)
+        return await archive.commit(
+            manifest.scope, manifest.lists, manifest.skipped, manifest.policy
+        )
 
 
 async def _ensure_sound(

@@ -170,7 +170,7 @@ async def _verify_layout(sealed: SealedArchive, table: MemberTable) -> Header:
     seal = sealed.seal
     ensure_paths(table, seal)
     ensure_layout(list_members(sealed, table), sealed.size_bytes)
-    if seal.format.minor == FORMAT_MINOR and encode_seal(seal) != sealed.seal_block:
+    if seal.format.minor <= FORMAT_MINOR and encode_seal(seal) != sealed.seal_block:
         raise ArchiveDamagedError("LayoutBroken", f"{SEAL_PATH} is not written as it must be")
     header = parse_document(await sealed.read_member(table.members[0]), Header, HEADER_PATH)
     if not seal.format == table.format == header.format or header.encryption != seal.encryption:

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from backup_engine.archive.envelope import (
     HEADER_PATH,
@@ -17,6 +18,7 @@ from backup_engine.archive.envelope import (
 )
 from backup_engine.archive.manifest import (
     CODEC_ZSTD,
+    NO_GAPS,
     THIS_FORMAT,
     BackupFacts,
     ClusterIdentity,
@@ -25,6 +27,7 @@ from backup_engine.archive.manifest import (
     Origin,
     PackedMember,
     PartEntry,
+    Policy,
     Product,
     Scope,
     Skipped,
@@ -80,11 +83,16 @@ class ArchiveWriter:
         self._parts.append(build_part_entry(part, content, index))
 
     async def commit(
-        self, scope: Scope, lists: Sequence[ListEntry], skipped: Sequence[Skipped]
+        self,
+        scope: Scope,
+        lists: Sequence[ListEntry],
+        skipped: Sequence[Skipped],
+        policy: Policy = NO_GAPS,
     ) -> Manifest:
         """Write what ends the archive, from the manifest to the seal; return the manifest."""
         assert self._header is not None
-        manifest = build_manifest(self._origin, self._header, scope, self._parts, lists, skipped)
+        account = Account(scope, policy, tuple(lists), tuple(skipped))
+        manifest = build_manifest(self._origin, self._header, account, self._parts)
         stored = await asyncio.to_thread(self._encode_manifest, manifest)
         encryption = self._recipients.encryption
         place = await self._append(build_manifest_path(encryption), stored)
@@ -170,13 +178,18 @@ def build_part_entry(part: Part, content: PackedMember, index: PackedMember) -> 
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What a capture was to do and what came of it, beside the parts."""
+
+    scope: Scope
+    policy: Policy
+    lists: tuple[ListEntry, ...]
+    skipped: tuple[Skipped, ...]
+
+
 def build_manifest(
-    origin: Origin,
-    header: StoredMember,
-    scope: Scope,
-    parts: Sequence[PartEntry],
-    lists: Sequence[ListEntry],
-    skipped: Sequence[Skipped],
+    origin: Origin, header: StoredMember, account: Account, parts: Sequence[PartEntry]
 ) -> Manifest:
     """Build the manifest of finished parts; ``kinds`` counts the kinds that have objects."""
     return Manifest(
@@ -184,11 +197,12 @@ def build_manifest(
         backup=origin.backup,
         product=origin.product,
         cluster=origin.cluster,
-        scope=scope,
+        scope=account.scope,
+        policy=account.policy,
         header=header,
         parts=tuple(parts),
-        lists=tuple(lists),
-        skipped=tuple(skipped),
+        lists=account.lists,
+        skipped=account.skipped,
         totals=build_totals(parts),
     )
 

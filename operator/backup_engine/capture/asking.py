@@ -20,17 +20,23 @@ FIRST_SERVER_ERROR: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often and how long to wait for a server that is busy or away; times in seconds."""
+    """How often and how long to wait for a server that is busy or away; times in seconds.
+
+    429 has attempts of its own: an API server that sheds load (priority and fairness) is well, and
+    says with Retry-After when it wants to be asked again.
+    """
 
     attempts: int = 8
+    busy_attempts: int = 60
     first_delay_s: float = 0.25
     longest_delay_s: float = 15.0
+    longest_wish_s: float = 300.0
 
     def delay_s(self, failed: int, retry_after: str | None) -> float:
         """Return the pause behind the ``failed``-th failure; the server's own wish goes first."""
         if retry_after is not None and retry_after.isdecimal():
-            return min(float(retry_after), self.longest_delay_s)
-        return float(min(self.first_delay_s * 2 ** (failed - 1), self.longest_delay_s))
+            return min(float(retry_after), self.longest_wish_s)
+        return float(min(self.first_delay_s * 2 ** min(failed - 1, 16), self.longest_delay_s))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,10 @@ class Answer:
 
     status: int
     body: bytes
+
+
+class ServerUnavailableError(CaptureError):
+    """The server answers, but only that it cannot serve this: 5xx, or busy for too long."""
 
 
 class AnswerTooLargeError(Exception):
@@ -77,12 +87,14 @@ async def ask(
 ) -> Answer:
     """GET ``path``, as often as ``retries`` allows.
 
-    Raises CaptureError (ClusterUnreachable, ServerUnavailable, Unauthorized) when the attempts are
-    used up, AnswerTooLargeError at once if the body is longer than ``longest_bytes``.
+    Raises CaptureError (ClusterUnreachable, Unauthorized), or ServerUnavailableError when the
+    attempts are used up, AnswerTooLargeError at once if the body is longer than ``longest_bytes``.
     """
-    failed = 0
+    failures = {True: 0, False: 0}  # by whether the server was only busy
     while True:
         retry_after: str | None = None
+        is_busy = False
+        trouble: CaptureError
         try:
             async with cluster.request("GET", path, params=params, headers=headers) as response:
                 body = await _read(response, longest_bytes)
@@ -99,16 +111,18 @@ async def ask(
                 )
             if status != TOO_MANY_REQUESTS and status < FIRST_SERVER_ERROR:
                 return Answer(status, body)
-            trouble = CaptureError(
+            trouble = ServerUnavailableError(
                 "ServerUnavailable",
                 f"GET {path}: status {status} {parse_status(body).message}".rstrip(),
             )
-        failed += 1
-        if failed >= retries.attempts:
-            raise CaptureError(
-                trouble.reason, f"{trouble.message}; gave up after {failed} attempts"
+            is_busy = status == TOO_MANY_REQUESTS
+        failures[is_busy] += 1
+        if failures[is_busy] >= (retries.busy_attempts if is_busy else retries.attempts):
+            raise type(trouble)(
+                trouble.reason,
+                f"{trouble.message}; gave up after {sum(failures.values())} attempts",
             )
-        await asyncio.sleep(retries.delay_s(failed, retry_after))
+        await asyncio.sleep(retries.delay_s(failures[is_busy], retry_after))
 
 
 async def _read(response: aiohttp.ClientResponse, longest_bytes: int | None) -> bytes:

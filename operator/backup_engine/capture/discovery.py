@@ -8,6 +8,8 @@ import msgspec
 
 from backup_engine.archive.manifest import Skipped
 from backup_engine.capture.errors import CaptureError
+from backup_engine.capture.policy import STRICT, Gap, SuccessPolicy
+from backup_engine.capture.scope import EVERYTHING, CaptureScope
 
 DISCOVERY_PATHS: Final = ("/api", "/apis")
 DISCOVERY_ACCEPT: Final = ",".join(
@@ -27,6 +29,8 @@ _EPHEMERAL: Final = {
     ("events.k8s.io", "events"): "the same objects as the core events",
     ("coordination.k8s.io", "leases"): "held by running processes and renewed every few seconds",
     ("coordination.k8s.io", "leasecandidates"): "offered by running processes, as leases are",
+    ("backup-operator.io", "backups"): "requests already met; restored, they would be made again",
+    ("backup-operator.io", "restores"): "requests already met; restored, they would be made again",
 }
 _EPHEMERAL_GROUPS: Final = {
     "metrics.k8s.io": "measurements of this moment",
@@ -77,6 +81,9 @@ class Kind:
         return f"{root}{scope}/{self.resource}"
 
 
+NAMESPACE_KIND: Final = Kind("", "v1", "namespaces", "Namespace", is_namespaced=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """One LIST to be made; None as namespace: all of them, or the kind has none."""
@@ -84,6 +91,8 @@ class Target:
     kind: Kind
     namespace: str | None = None
     field_selector: str | None = None
+    label_selector: str | None = None
+    only: frozenset[str] | None = None  # the namespaces whose objects are kept; None: all
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +139,16 @@ def build_api_version(group: str, version: str) -> str:
     return f"{group}/{version}" if group else version
 
 
-def parse_discovery(documents: Iterable[bytes]) -> Discovered:
+def parse_discovery(
+    documents: Iterable[bytes],
+    scope: CaptureScope = EVERYTHING,
+    policy: SuccessPolicy = STRICT,
+) -> Discovered:
     """Read the aggregated discovery documents of ``/api`` and ``/apis``.
 
     A resource is taken at the first version, in its group's own order, that can list it. Raises
-    CaptureError (DiscoveryUnsupported) if the server does not know aggregated discovery.
+    CaptureError: DiscoveryUnsupported if the server does not know aggregated discovery,
+    StaleDiscovery if a group is down that belongs into the scope and ``policy`` does not let go.
     """
     groups = [group for document in documents for group in _parse_groups(document)]
     found: dict[tuple[str, str], Kind] = {}
@@ -142,11 +156,13 @@ def parse_discovery(documents: Iterable[bytes]) -> Discovered:
     for group in groups:
         for version in group.versions:
             if version.freshness == "Stale":
-                stale.append(_stale(group.metadata.name, version.version))
+                stale.append(_judge_stale(group.metadata.name, version.version, scope, policy))
                 continue
             for kind in _listable(group.metadata.name, version):
                 found.setdefault(kind.key, kind)
-    left_out = {key: why for key in found if (why := _find_objection(key, found)) is not None}
+    left_out = {
+        key: why for key in found if (why := _find_objection(key, found, scope)) is not None
+    }
     skipped = [_skipped(found[key], reason, message) for key, (reason, message) in left_out.items()]
     return Discovered(
         kinds=sort_for_restore(kind for key, kind in found.items() if key not in left_out),
@@ -165,23 +181,34 @@ def sort_for_restore(kinds: Iterable[Kind]) -> tuple[Kind, ...]:
     return tuple(sorted(kinds, key=rank))
 
 
-def build_targets(kind: Kind, namespaces: Sequence[str] | None) -> tuple[Target, ...]:
-    """Build the LISTs of one kind; none if it lies outside of the given namespaces."""
+def build_targets(
+    kind: Kind, scope: CaptureScope, namespaces: Sequence[str] | None
+) -> tuple[Target, ...]:
+    """Build the LISTs of one kind; none if it lies outside of the scope.
+
+    ``namespaces`` are those found to be in scope, None: all. Where the scope names them one by one
+    each has LISTs of its own, which needs no right beyond them. Else one LIST of the whole
+    cluster is sifted, which is cheaper than a LIST for each of hundreds.
+    """
+    selector = scope.object_selector.text or None
+    is_namespace = kind.key == NAMESPACES  # the objects of a namespace are of no use without it
+    if not (kind.is_namespaced or is_namespace):
+        return (Target(kind, label_selector=selector),) if scope.takes_cluster_scoped else ()
+    if is_namespace:
+        selector = None
     if namespaces is None:
-        return (Target(kind),)
-    if kind.is_namespaced:
-        return tuple(Target(kind, namespace) for namespace in namespaces)
-    if kind.key == NAMESPACES:  # the objects of a namespace are of no use without it
-        return tuple(
-            Target(kind, field_selector=f"metadata.name={namespace}") for namespace in namespaces
-        )
-    return ()
+        return (Target(kind, label_selector=selector),)
+    if scope.named_namespaces is None:
+        return (Target(kind, label_selector=selector, only=frozenset(namespaces)),)
+    if is_namespace:
+        return tuple(Target(kind, field_selector=f"metadata.name={name}") for name in namespaces)
+    return tuple(Target(kind, name, label_selector=selector) for name in namespaces)
 
 
 def build_scope_skip(kind: Kind) -> Skipped:
-    """Build the note that a cluster-scoped kind lies outside of the namespaces asked for."""
+    """Build the note that the scope has no kinds without namespace."""
     return _skipped(
-        kind, "OutsideScope", "the kind has no namespace, and only some namespaces were asked for"
+        kind, "OutsideScope", "the kind has no namespace, and the scope has none of those"
     )
 
 
@@ -214,13 +241,16 @@ def _listable(group: str, version: _Version) -> Iterable[Kind]:
 
 
 def _find_objection(
-    key: tuple[str, str], found: dict[tuple[str, str], Kind]
+    key: tuple[str, str], found: dict[tuple[str, str], Kind], scope: CaptureScope
 ) -> tuple[str, str] | None:
     """Return reason and message why a resource is not captured, None if it is."""
-    if key in _EPHEMERAL:
-        return "Ephemeral", _EPHEMERAL[key]
-    if key[0] in _EPHEMERAL_GROUPS:
-        return "Ephemeral", _EPHEMERAL_GROUPS[key[0]]
+    if not scope.has_kind(*key):
+        return "OutsideScope", "the scope does not include the kind, or excludes it"
+    if scope.has_default_excludes and not scope.has_kind_by_name(*key):
+        if key in _EPHEMERAL:
+            return "Ephemeral", _EPHEMERAL[key]
+        if key[0] in _EPHEMERAL_GROUPS:
+            return "Ephemeral", _EPHEMERAL_GROUPS[key[0]]
     if key in _MIRRORS and _MIRRORS[key] in found:
         other = found[_MIRRORS[key]]
         return "Mirror", f"the same objects as {other.resource} of {other.api_version}"
@@ -237,11 +267,17 @@ def _skipped(kind: Kind, reason: str, message: str) -> Skipped:
     )
 
 
-def _stale(group: str, version: str) -> Skipped:
-    return Skipped(
-        api_version=build_api_version(group, version),
+def _judge_stale(group: str, version: str, scope: CaptureScope, policy: SuccessPolicy) -> Skipped:
+    """Build the note that a version's server is down; raises CaptureError if that is a gap."""
+    api_version = build_api_version(group, version)
+    skipped = Skipped(
+        api_version=api_version,
         resource=WHOLE_VERSION,
         namespace=None,
         reason="StaleDiscovery",
-        message="the server behind this API does not answer, so its kinds are not known",
+        message=f"the server behind {api_version} does not answer, so its kinds are not known",
     )
+    is_ephemeral = scope.has_default_excludes and group in _EPHEMERAL_GROUPS
+    if is_ephemeral or not scope.may_have_group(group):
+        return skipped
+    return policy.judge(Gap.UNAVAILABLE, group, skipped)

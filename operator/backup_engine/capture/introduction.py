@@ -9,16 +9,27 @@ from backup_engine.capture.asking import OK, RetryPolicy, ask, parse_status
 from backup_engine.capture.discovery import (
     DISCOVERY_ACCEPT,
     DISCOVERY_PATHS,
+    NAMESPACE_KIND,
     Discovered,
+    Target,
     parse_discovery,
 )
 from backup_engine.capture.errors import CaptureError
+from backup_engine.capture.listing import Page, PageLimits, list_pages
+from backup_engine.capture.policy import STRICT, SuccessPolicy
+from backup_engine.capture.scope import EVERYTHING, CaptureScope
+from backup_engine.capture.split import read_key
 from backup_engine.cluster import ClusterConnection
 
 IDENTITY_NAMESPACE: Final = "kube-system"
 
 
-async def discover(cluster: ClusterConnection, retries: RetryPolicy) -> Discovered:
+async def discover(
+    cluster: ClusterConnection,
+    retries: RetryPolicy,
+    scope: CaptureScope = EVERYTHING,
+    policy: SuccessPolicy = STRICT,
+) -> Discovered:
     """Fetch aggregated discovery and choose the kinds; raises CaptureError."""
     documents = []
     for path in DISCOVERY_PATHS:
@@ -27,7 +38,7 @@ async def discover(cluster: ClusterConnection, retries: RetryPolicy) -> Discover
             said = parse_status(answer.body).message
             raise CaptureError("DiscoveryRefused", f"GET {path}: status {answer.status}, {said}")
         documents.append(answer.body)
-    return parse_discovery(documents)
+    return parse_discovery(documents, scope, policy)
 
 
 class _NamespaceObject(msgspec.Struct):
@@ -57,3 +68,22 @@ async def fetch_identity(cluster: ClusterConnection, retries: RetryPolicy) -> Cl
             "UnreadableAnswer", f"{cluster.url} does not answer like an API server: {trouble}"
         ) from trouble
     return ClusterIdentity(uid=uid, kubernetes_version=told.git_version)
+
+
+async def find_namespaces(
+    cluster: ClusterConnection, scope: CaptureScope, retries: RetryPolicy
+) -> tuple[str, ...] | None:
+    """Find the namespaces in scope, sorted; None: all of them. Raises CaptureError.
+
+    Those of a glob or selector are those that exist now: one made during the capture is in none.
+    """
+    if scope.is_every_namespace:
+        return None
+    if scope.named_namespaces is not None:
+        return scope.named_namespaces
+    target = Target(NAMESPACE_KIND, label_selector=scope.namespace_selector.text or None)
+    names: set[str] = set()
+    async for item in list_pages(cluster, target, PageLimits(), retries):
+        if isinstance(item, Page):
+            names.update(read_key(one).decode() for one in item.items)
+    return tuple(sorted(filter(scope.has_namespace, names)))

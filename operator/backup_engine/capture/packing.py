@@ -1,10 +1,24 @@
 """From pages to finished parts: what the worker thread of a capture does."""
 
+from dataclasses import dataclass
+from typing import Final
+
 from backup_engine.archive.encryption import NO_RECIPIENTS, Recipients
 from backup_engine.archive.part import KindName, Part, PartBuilder
-from backup_engine.capture.discovery import Kind
+from backup_engine.capture.discovery import NAMESPACES, Kind
 from backup_engine.capture.listing import Page
 from backup_engine.capture.split import split
+
+
+@dataclass(frozen=True, slots=True)
+class PackedPage:
+    """What became of one page: objects kept, and the parts that they filled up."""
+
+    objects: int
+    parts: list[Part]
+
+
+NOTHING_PACKED: Final = PackedPage(0, [])
 
 
 class Packer:
@@ -15,8 +29,11 @@ class Packer:
         self._kind: Kind | None = None
         self._builder: PartBuilder | None = None
 
-    def add(self, page: Page) -> list[Part]:
+    def add(self, page: Page) -> PackedPage:
         """Pack the objects of one page; a page of another kind closes the part before it."""
+        only = page.target.only
+        is_namespace = page.target.kind.key == NAMESPACES
+        objects = 0
         kind = page.target.kind
         parts = self.finish() if kind != self._kind else []
         if self._builder is None:
@@ -27,10 +44,13 @@ class Packer:
         for line, namespace, name, uid, resource_version in split(
             page.items, page.api_version, kind.kind
         ):
+            if only is not None and (name if is_namespace else namespace) not in only:
+                continue
+            objects += 1
             part = add(line, namespace, name, uid, resource_version)
             if part is not None:
                 parts.append(part)
-        return parts
+        return PackedPage(objects, parts)
 
     def finish(self) -> list[Part]:
         """Close the part under way."""

@@ -7,6 +7,8 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
+
 from backup_engine.archive.errors import ArchiveError
 from backup_engine.archive.manifest import (
     PRODUCT_NAME,
@@ -16,7 +18,6 @@ from backup_engine.archive.manifest import (
     ListEntry,
     Origin,
     Product,
-    Scope,
     Skipped,
 )
 from backup_engine.archive.names import build_archive_name
@@ -29,14 +30,17 @@ from backup_engine.capture.asking import RetryPolicy
 from backup_engine.capture.discovery import (
     Discovered,
     Kind,
+    Target,
     build_scope_skip,
     build_targets,
 )
 from backup_engine.capture.errors import CaptureError
-from backup_engine.capture.introduction import discover, fetch_identity
+from backup_engine.capture.introduction import discover, fetch_identity, find_namespaces
 from backup_engine.capture.listing import Listed, Page, PageLimits, list_pages
-from backup_engine.capture.packing import Packer
+from backup_engine.capture.packing import NOTHING_PACKED, PackedPage, Packer
+from backup_engine.capture.policy import STRICT, SuccessPolicy
 from backup_engine.capture.prefetch import OpenStream, take_in_order
+from backup_engine.capture.scope import EVERYTHING, CaptureScope
 from backup_engine.cluster import ClusterConnection, ClusterSettingsError
 
 __all__ = [
@@ -56,7 +60,7 @@ PAGES_AHEAD: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class CaptureRequest:
-    """What to capture and for which backup; None as namespaces: all, and what has no namespace."""
+    """What to capture and for which backup, and what may be missing from it."""
 
     backup_id: int
     name: str
@@ -65,7 +69,8 @@ class CaptureRequest:
     time_initiated_ms: int
     initiated_by: str | None
     product_version: str
-    namespaces: tuple[str, ...] | None = None
+    scope: CaptureScope = EVERYTHING
+    policy: SuccessPolicy = STRICT
 
     @property
     def archive_name(self) -> str:
@@ -100,6 +105,7 @@ class CaptureLimits:
 
     page: PageLimits = field(default_factory=PageLimits)
     retries: RetryPolicy = field(default_factory=RetryPolicy)
+    kinds_abreast: int = KINDS_ABREAST
 
 
 ReportProgress = Callable[[CaptureProgress], None]
@@ -129,10 +135,12 @@ async def capture(
         await store.ensure_no_leftovers()
         async with store.writer(name) as place:
             identity = await fetch_identity(cluster, limits.retries)
-            discovered = await discover(cluster, limits.retries)
+            discovered = await discover(cluster, limits.retries, request.scope, request.policy)
+            namespaces = await find_namespaces(cluster, request.scope, limits.retries)
             archive = ArchiveWriter(place, _build_origin(request, identity), protection)
             await archive.begin()
-            run = _Run(request, cluster, archive, discovered, limits, report)
+            run = _Run(request, cluster, archive, limits, report)
+            run.choose(discovered, namespaces)
             return await run.capture_all(name, Packer(protection.recipients))
     except ArchiveError as trouble:
         raise CaptureError(trouble.reason, trouble.message) from trouble
@@ -148,23 +156,30 @@ class _Run:
         request: CaptureRequest,
         cluster: ClusterConnection,
         archive: ArchiveWriter,
-        discovered: Discovered,
         limits: CaptureLimits,
         report: ReportProgress | None,
     ) -> None:
-        self._namespaces = request.namespaces
+        self._scope = request.scope
+        self._policy = request.policy
         self._cluster = cluster
         self._archive = archive
         self._limits = limits
         self._report = report
+        self._namespaces: tuple[str, ...] | None = None
+        self._targets: dict[Kind, tuple[Target, ...]] = {}
         self._lists: list[ListEntry] = []
-        self._targets = {kind: build_targets(kind, request.namespaces) for kind in discovered.kinds}
-        self._skipped = [
-            *discovered.skipped,
-            *(build_scope_skip(kind) for kind, targets in self._targets.items() if not targets),
-        ]
+        self._skipped: list[Skipped] = []
         self._objects = 0
         self._kinds_done = 0
+
+    def choose(self, discovered: Discovered, namespaces: tuple[str, ...] | None) -> None:
+        """Fix what is listed."""
+        self._namespaces = namespaces
+        self._targets = {
+            kind: build_targets(kind, self._scope, namespaces) for kind in discovered.kinds
+        }
+        outside = [build_scope_skip(kind) for kind, targets in self._targets.items() if not targets]
+        self._skipped = [*discovered.skipped, *outside]
 
     async def capture_all(self, name: str, packer: Packer) -> CaptureOutcome:
         worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="capture")
@@ -180,7 +195,10 @@ class _Run:
                 " a backup: check the host's namespaces and the engine's permissions",
             )
         manifest = await self._archive.commit(
-            Scope(namespaces=self._namespaces), self._lists, self._skipped
+            self._scope.describe(self._namespaces),
+            self._lists,
+            self._skipped,
+            self._policy.describe(),
         )
         return CaptureOutcome(
             archive_name=name,
@@ -197,19 +215,22 @@ class _Run:
         next ones.
         """
         loop = asyncio.get_running_loop()
-        pending: asyncio.Future[list[Part]] | None = None
-        streams = take_in_order(self._open_streams(), abreast=KINDS_ABREAST, room=PAGES_AHEAD)
+        pending: asyncio.Future[PackedPage] | None = None
+        kept = 0  # of the present target
+        streams = take_in_order(
+            self._open_streams(), abreast=self._limits.kinds_abreast, room=PAGES_AHEAD
+        )
         async with aclosing(streams) as items:
             async for item in items:
+                packed = await pending if pending is not None else NOTHING_PACKED
+                kept += packed.objects
+                self._objects += packed.objects
                 if isinstance(item, Listed):
-                    self._note(item)
-                    continue
-                finished = await pending if pending is not None else []
-                pending = loop.run_in_executor(worker, packer.add, item)
-                self._objects += len(item.items)
-                await self._write(finished)
-        finished = await pending if pending is not None else []
-        await self._write(finished)
+                    self._note(item, kept)
+                    pending, kept = None, 0
+                else:
+                    pending = loop.run_in_executor(worker, packer.add, item)
+                await self._write(packed.parts)
         await self._write(await loop.run_in_executor(worker, packer.finish))
 
     async def _write(self, parts: Sequence[Part]) -> None:
@@ -225,9 +246,9 @@ class _Run:
                 )
             )
 
-    def _note(self, listed: Listed) -> None:
+    def _note(self, listed: Listed, kept: int) -> None:
         if listed.entry is not None:
-            self._lists.append(listed.entry)
+            self._lists.append(msgspec.structs.replace(listed.entry, objects=kept))
         if listed.skipped is not None:
             self._skipped.append(listed.skipped)
 
@@ -241,7 +262,9 @@ class _Run:
 
     async def _list_kind(self, kind: Kind) -> AsyncGenerator[Page | Listed, None]:
         for target in self._targets[kind]:
-            pages = list_pages(self._cluster, target, self._limits.page, self._limits.retries)
+            pages = list_pages(
+                self._cluster, target, self._limits.page, self._limits.retries, self._policy
+            )
             async with aclosing(pages) as items:
                 async for item in items:
                     yield item

@@ -91,6 +91,19 @@ def split(items: Sequence[msgspec.Raw], api_version: str, kind: str) -> Iterator
         yield SplitObject(line, about.namespace, about.name, about.uid, about.resource_version)
 
 
+def read_key(item: msgspec.Raw) -> bytes:
+    """Return ``<namespace>/<name>``, or the name alone: what an API server sorts a list by.
+
+    Raises CaptureError (UnreadableAnswer) for an item that is no Kubernetes object.
+    """
+    try:
+        about = _ITEM_DECODER.decode(item).metadata
+    except (msgspec.DecodeError, UnicodeDecodeError) as trouble:
+        raise CaptureError("UnreadableAnswer", f"an item of a list: {trouble}") from trouble
+    place = f"{about.namespace}/{about.name}" if about.namespace is not None else about.name
+    return place.encode()
+
+
 def _build_head(api_version: str | None, kind: str | None) -> bytes:
     """Build the beginning of an object, up to the comma behind the members named here.
 

@@ -9,7 +9,7 @@ from backup_api.restores import RestoreGroup
 from backup_engine.restore.groups import choose_group
 from backup_engine.restore.identity import KindKey
 from backup_engine.restore.order import NAMESPACES
-from backup_engine.restore.selectors import LabelSelector, parse_label_selector
+from backup_engine.selectors import LabelSelector, parse_label_selector
 
 _FIELDS: Final = ("namespace", "kind", "name", "label")
 

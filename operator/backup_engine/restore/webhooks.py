@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backup_engine.restore.identity import KubeObject
-from backup_engine.restore.selectors import build_label_selector
+from backup_engine.selectors import build_label_selector
 
 ServiceName = tuple[str, str]
 """Namespace and name."""

@@ -96,7 +96,10 @@ class Capturing:
         )
 
     async def _attempt(self, backup: StoredBackup) -> Outcome:
-        rules = await persist(self._read_rules, f"backup {backup.id}: reading its rules")
+        host_id = backup.record.host_id or 0
+        rules = await persist(
+            lambda: self._read_rules(host_id), f"backup {backup.id}: reading its rules"
+        )
         limit = asyncio.timeout(rules.time_limit_s)
         try:
             async with limit:
@@ -130,6 +133,8 @@ class Capturing:
             time_initiated_ms=record.time_initiated or 0,
             initiated_by=record.intiated_by,
             product_version=self._product.version,
+            scope=rules.scope,
+            policy=rules.policy,
         )
         protection = await self._safekeeping.protection(self._clock)
         done = await capture(

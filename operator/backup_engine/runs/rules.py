@@ -6,7 +6,9 @@ from typing import Final
 
 from backup_api.configurations import BackupConfigurationRecord, BackupPriority
 from backup_engine.capture.listing import PAGE_OBJECTS, PageLimits
+from backup_engine.capture.policy import STRICT, SuccessPolicy
 from backup_engine.capture.run import CaptureLimits
+from backup_engine.capture.scope import EVERYTHING, CaptureScope
 from backup_engine.product import CONFIGURATION_ID
 from backup_engine.records.configurations import ConfigurationRecords
 from backup_engine.records.database import Database
@@ -23,14 +25,16 @@ _MS_PER_S: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class CaptureRules:
-    """How long a CONFIG capture may take, and how much it may ask for at once."""
+    """How long a CONFIG capture may take, how much it may ask for at once, and what it is about."""
 
     time_limit_s: float
     limits: CaptureLimits
+    scope: CaptureScope = EVERYTHING
+    policy: SuccessPolicy = STRICT
 
 
-ReadRules = Callable[[], Awaitable[CaptureRules]]
-"""Tells the rules for a capture that begins now."""
+ReadRules = Callable[[int], Awaitable[CaptureRules]]
+"""Tells the rules for a capture that begins now, by the id of its host."""
 
 
 def build_rules(deployed: BackupConfigurationRecord) -> CaptureRules:
@@ -49,7 +53,7 @@ class DeployedRules:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def __call__(self) -> CaptureRules:
+    async def __call__(self, host_id: int) -> CaptureRules:  # noqa: ARG002 - all hosts alike
         """Read them anew: a deploy governs the next capture, not the one that runs."""
         async with self._database.reading() as connection:
             stored = await ConfigurationRecords(connection).get(CONFIGURATION_ID)

@@ -29,6 +29,20 @@ class Requirement:
     operator: Operator
     values: frozenset[str] = frozenset()
 
+    @property
+    def text(self) -> str:
+        """The requirement as ``labelSelector`` takes it."""
+        values = f"({','.join(sorted(self.values))})"
+        match self.operator:
+            case Operator.IN:
+                return f"{self.key} in {values}"
+            case Operator.NOT_IN:
+                return f"{self.key} notin {values}"
+            case Operator.EXISTS:
+                return self.key
+            case Operator.DOES_NOT_EXIST:
+                return f"!{self.key}"
+
     def is_met_by(self, labels: Mapping[str, str]) -> bool:
         """Tell whether ``labels`` fulfil it; a missing label fulfils NotIn, as in Kubernetes."""
         match self.operator:
@@ -47,6 +61,11 @@ class LabelSelector:
     """All requirements have to be met; none: everything matches."""
 
     requirements: tuple[Requirement, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The selector as ``labelSelector`` of a LIST takes it; empty: everything matches."""
+        return ",".join(requirement.text for requirement in self.requirements)
 
     def matches(self, labels: Mapping[str, str] | None) -> bool:
         """Tell whether an object with these labels is selected."""
