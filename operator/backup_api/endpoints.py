@@ -27,9 +27,15 @@ class Endpoint:
     is_list: bool = False  # takes Range and filter
     is_sortable: bool = False
     media_type: str = JSON  # of the answer; a refusal is JSON even where this is not
+    alternatives: tuple[str, ...] = ()  # further media types that Accept can ask for
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
+
+    @property
+    def media_types(self) -> tuple[str, ...]:
+        """Every media type of the answer, the usual one first."""
+        return self.media_type, *self.alternatives
 
     @property
     def is_safe(self) -> bool:

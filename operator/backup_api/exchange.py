@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -118,8 +119,50 @@ class Exchange:
             except BackupApiError as trouble:
                 if not _is_worth_repeating(trouble):
                     raise
-            await asyncio.sleep(self.options.retry.delay_s(attempt))
+            await self.pause(attempt)
         return await self._send_once(endpoint, request)
+
+    async def stream(
+        self,
+        endpoint: Endpoint,
+        *,
+        ids: Mapping[str, int | str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> AsyncGenerator[bytes, None]:
+        """Send a GET once and yield its body piece by piece, however long; raises BackupApiError.
+
+        Each piece has to come within ``silence_timeout_s``. LostAnswerError: the rest is missing.
+        """
+        request = self._build(endpoint, ids or {}, None, headers or {}, None)
+        await self._pacer.wait()
+        request.headers.update(await self._credentials(endpoint))
+        with self._explained(endpoint):
+            response = await self.http.send(request, stream=True)
+            try:
+                if response.status_code >= HTTPStatus.BAD_REQUEST:
+                    raise _refusal(await _read(endpoint, response))
+                async for piece in response.aiter_bytes():
+                    yield piece
+            finally:
+                await response.aclose()
+
+    async def pause(self, failed: int) -> None:
+        """Wait before the next attempt after ``failed`` ones."""
+        await asyncio.sleep(self.options.retry.delay_s(failed))
+
+    @contextmanager
+    def _explained(self, endpoint: Endpoint) -> Iterator[None]:
+        """Raise what the HTTP library raises as ours."""
+        url = self.options.url
+        try:
+            yield
+        except _NEVER_SENT as trouble:
+            raise NotSentError(endpoint, f"no connection to {url}: {trouble}") from trouble
+        except httpx2.TransportError as trouble:
+            silence = str(trouble) or type(trouble).__name__
+            raise LostAnswerError(endpoint, f"no answer from {url}: {silence}") from trouble
+        except httpx2.DecodingError as trouble:
+            raise LostAnswerError(endpoint, f"unreadable answer: {trouble}") from trouble
 
     def _build(
         self,
@@ -166,21 +209,15 @@ class Exchange:
         url, limit_s = self.options.url, self.options.answer_timeout_s
         try:
             async with asyncio.timeout(limit_s):
-                response = await self.http.send(request, stream=True)
-                try:
-                    return await _read(endpoint, response)
-                finally:
-                    await response.aclose()
-        except _NEVER_SENT as trouble:
-            raise NotSentError(endpoint, f"no connection to {url}: {trouble}") from trouble
+                with self._explained(endpoint):
+                    response = await self.http.send(request, stream=True)
+                    try:
+                        return await _read(endpoint, response)
+                    finally:
+                        await response.aclose()
         except TimeoutError as trouble:
             message = f"no whole answer from {url} within {limit_s:g} s"
             raise LostAnswerError(endpoint, message) from trouble
-        except httpx2.TransportError as trouble:
-            silence = str(trouble) or type(trouble).__name__
-            raise LostAnswerError(endpoint, f"no answer from {url}: {silence}") from trouble
-        except httpx2.DecodingError as trouble:
-            raise LostAnswerError(endpoint, f"unreadable answer: {trouble}") from trouble
 
     async def _credentials(self, endpoint: Endpoint) -> dict[str, str]:
         try:

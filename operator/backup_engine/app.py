@@ -18,6 +18,7 @@ from backup_engine.api_versions import list_api_versions
 from backup_engine.archive.encryption import Recipients, load_identities, load_recipients
 from backup_engine.archive.places import ArchivePlaces
 from backup_engine.archive.signing_directory import SigningDirectory
+from backup_engine.archives import Archives
 from backup_engine.auth.gate import Gate
 from backup_engine.auth.logins import Logins
 from backup_engine.auth.passwords import Users, UsersFileError, parse_users_file
@@ -35,6 +36,7 @@ from backup_engine.product import Product, build_about, build_console, installed
 from backup_engine.records.configurations import ConfigurationRecords
 from backup_engine.records.database import Database
 from backup_engine.records.sqlite import build_sqlite_url, is_sqlite
+from backup_engine.routes.archives import build_archive_routes
 from backup_engine.routes.backups import build_backup_routes
 from backup_engine.routes.configurations import build_configuration_routes
 from backup_engine.routes.deploys import build_deploy_routes
@@ -77,6 +79,7 @@ class UseCases:
     backups: Backups
     configurations: Configurations
     deploys: Deploys
+    archives: Archives
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +133,7 @@ async def build_engine(
         backups=Backups(database, hosts, product, clock, runner.wake),
         configurations=Configurations(database, hosts, places),
         deploys=Deploys(database, hosts, clock, deployer.wake),
+        archives=Archives(database, places, conduct.safekeeping, cluster),
     )
     app = build_app(database, gate, cases, Hosts(hosts), product)
     return Engine(app, runner, deployer, nightly)
@@ -167,6 +171,7 @@ def build_app(
         build_refused_routes(),
         build_about_routes(build_about(product), list_api_versions(), read_documentation),
         build_help_routes(read_documentation, gate),
+        build_archive_routes(cases.archives, gate),
     ):
         app.include_router(router, prefix=API_ROOT)
     app.include_router(build_logout_routes(gate))

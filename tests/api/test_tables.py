@@ -32,11 +32,13 @@ from backup_api import (
 from backup_api.endpoints import ENDPOINTS, Endpoint
 from backup_api.errors import EndpointErrors, ErrorClass, FrameworkErrors
 from backup_api.exceptions import BackupApiError
+from backup_api.extensions import archive_calls, archives, restore_calls, verification
 from backup_api.extensions import engine as extension_engine
-from backup_api.extensions import restore_calls, verification
 from backup_api.extensions import restores as extension_restores
+from backup_api.extensions.archives import ARCHIVE_EXTENSION
 from backup_api.extensions.engine import DESCRIBE_ENGINE
 from backup_api.extensions.restores import RESTORE_EXTENSION
+from backup_api.extensions.verification import VERIFICATION_EXTENSION
 from backup_api.recipes import configuring, deleting, deploying, restoring, start_up, waiting
 from backup_api.recipes import exceptions as recipe_exceptions
 from backup_api.recipes.exceptions import RecipeError
@@ -55,7 +57,13 @@ BUSY_OR_DEPLOY = {
     ("GET /backup_engine/restores/{id}/plan/items", 1026): ErrorClass.BUSY,
 }
 
-EVERY_ENDPOINT = (*ENDPOINTS, DESCRIBE_ENGINE, *RESTORE_EXTENSION)
+EVERY_ENDPOINT = (
+    *ENDPOINTS,
+    DESCRIBE_ENGINE,
+    *RESTORE_EXTENSION,
+    *ARCHIVE_EXTENSION,
+    *VERIFICATION_EXTENSION,
+)
 
 WITHOUT_TEXT = {(422, code) for code in (1022, 1023, 1024, 1034, 1035, 1036, 1037)}
 """Codes whose meaning the reference does not publish (spec §13 no. 13)."""
@@ -253,6 +261,17 @@ PUBLIC: dict[ModuleType, set[str]] = {
     },
     pacing: {"RequestPacer", "RetryPolicy"},
     paging: {"ItemRange", "Page", "content_range", "parse_range", "parse_total"},
+    archive_calls: {"ArchiveCalls"},
+    archives: {
+        "ArchiveDifferences",
+        "ArchivedKind",
+        "ArchivedNamespace",
+        "ArchivedObject",
+        "ChangeType",
+        "ChangedField",
+        "ObjectDifference",
+        "ReadArchiveErrors",
+    },
     verification: {
         "BackupVerification",
         "GetVerificationErrors",

@@ -152,6 +152,14 @@ class ListServer:
             namespace = _namespace_in(path, listing)
             if path == f"{listing.root}/{listing.resource}" or namespace is not None:
                 return self._page(listing, namespace, query)
+        return self._single(path)
+
+    def _single(self, path: str) -> web.Response:
+        for listing in self.listings:
+            for one in listing.objects:
+                if path == _path_of(one, listing):
+                    typed = {"apiVersion": listing.api_version, "kind": listing.kind}
+                    return self._json(typed | one)
         return self._json({"kind": "Status", "message": "no such resource"}, 404)
 
     def _page(self, listing: Listing, namespace: str | None, query: dict[str, str]) -> web.Response:
@@ -213,6 +221,12 @@ class ListServer:
         return web.Response(
             text=text + "\n", status=status, headers=headers, content_type="application/json"
         )
+
+
+def _path_of(one: Object, listing: Listing) -> str:
+    metadata = one["metadata"]
+    place = f"/namespaces/{metadata['namespace']}" if "namespace" in metadata else ""
+    return f"{listing.root}{place}/{listing.resource}/{metadata['name']}"
 
 
 def _namespace_in(path: str, listing: Listing) -> str | None:

@@ -15,6 +15,9 @@ from backup_api.wire import WireRecord
 RESTORES_EXTENSION: Final = "restores"
 """Options, plan, progress and failures of restores are served (``extensions/restores.py``)."""
 
+ARCHIVES_EXTENSION: Final = "archives"
+"""Archives can be browsed, compared and downloaded (``extensions/archives.py``)."""
+
 
 class EngineDescription(WireRecord):
     """What an in-cluster engine is, and which extensions it serves."""

@@ -94,6 +94,9 @@ _PATH: Final = EXTENSION_BACKUPS + "/{id}/verification"
 GET_VERIFICATION: Final = Endpoint("GET", _PATH, 200, GetVerificationErrors)
 START_VERIFICATION: Final = Endpoint("POST", _PATH, 202, StartVerificationErrors)
 
+VERIFICATION_EXTENSION: Final = (GET_VERIFICATION, START_VERIFICATION)
+"""Every endpoint of this extension."""
+
 _VERIFICATION: Final = TypeAdapter(BackupVerification)
 
 

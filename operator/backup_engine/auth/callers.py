@@ -23,6 +23,8 @@ class Resource(StrEnum):
     CONFIGURATIONS = "configurations"
     DEPLOYS = "deploys"
     HOSTS = "hosts"
+    ARCHIVES = "archives"  # what is in them, Secrets apart
+    SECRETS = "secrets"  # those in archives, in clear
 
 
 @dataclass(frozen=True, slots=True)

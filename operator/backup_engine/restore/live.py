@@ -67,7 +67,7 @@ class LiveCluster:
     async def list_objects(self, kind: Kind, *, has_status: bool) -> list[KubeObject]:
         """Return all objects of a kind that has few; raises ListForbiddenError, RestoreError."""
         found: list[KubeObject] = []
-        async with aclosing(self._pages(Target(kind))) as pages:
+        async with aclosing(self.list_pages(Target(kind))) as pages:
             async for items in pages:
                 found += [_decode(item, kind) for item in items]
         return found if has_status else [clean(one, kind.key) for one in found]
@@ -83,7 +83,7 @@ class LiveCluster:
         is_narrow = kind.is_namespaced and len(namespaces) <= LARGEST_NAMESPACE_LISTS
         targets = [Target(kind, name) for name in namespaces] if is_narrow else [Target(kind)]
         for target in targets:
-            async with aclosing(self._pages(target)) as pages:
+            async with aclosing(self.list_pages(target)) as pages:
                 async for items in pages:
                     found |= await asyncio.to_thread(_remember, items, kind, has_status)
         return found
@@ -100,7 +100,8 @@ class LiveCluster:
         found: KubeObject = msgspec.json.decode(answer.body)
         return found
 
-    async def _pages(self, target: Target) -> AsyncGenerator[list[msgspec.Raw], None]:
+    async def list_pages(self, target: Target) -> AsyncGenerator[list[msgspec.Raw], None]:
+        """Yield the items of one LIST page by page; raises ListForbiddenError, RestoreError."""
         pages = list_pages(self.connection, target, PageLimits(), self.retries)
         try:
             async with aclosing(pages) as items:

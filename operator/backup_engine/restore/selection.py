@@ -1,5 +1,6 @@
 """Which objects of an archive a restore is about: groups, then include and exclude. Pure."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -11,6 +12,7 @@ from backup_engine.restore.identity import KindKey
 from backup_engine.restore.order import NAMESPACES
 from backup_engine.selectors import LabelSelector, parse_label_selector
 
+_GLOB: Final = re.compile(r"[*?\[]")
 _FIELDS: Final = ("namespace", "kind", "name", "label")
 
 
@@ -86,6 +88,13 @@ class Selection:
         if self.include and not any(chooses(rule) for rule in self.include):
             return False
         return not any(chooses(rule) for rule in self.exclude)
+
+    def list_namespaces(self) -> frozenset[str] | None:
+        """Return the only namespaces in which anything is chosen; None: that cannot be told."""
+        names = [rule.namespace for rule in self.include]
+        if not names or any(name is None or _GLOB.search(name) for name in names):
+            return None
+        return frozenset(name for name in names if name is not None)
 
     @property
     def has_rules(self) -> bool:

@@ -20,6 +20,7 @@ CATEGORIES: Final[Mapping[int, str]] = {
     409: "Conflict with the current state",
     413: "Request body too large",
     415: "Unsupported type of request body",
+    416: "Range outside of the content",
     417: "Expectation cannot be met",
     422: "Request is semantically wrong",
     500: "Internal error",

@@ -27,6 +27,7 @@ class Call:
     ids: Mapping[str, str]
     query_string: bytes
     body: bytes
+    is_head: bool = False  # the answer's body is not sent
     subject: str | None = field(default=None)
 
     @property

@@ -25,7 +25,7 @@ from backup_engine.auth.sessions import build_set_cookie
 from backup_engine.errors import RefusalError
 from backup_engine.routes.answers import ServerErrors, build_refusal, find_server_error
 from backup_engine.routes.call import SCOPE_KEY, Call
-from backup_engine.routes.preconditions import accepts, is_json
+from backup_engine.routes.preconditions import find_accepted, is_json
 from backup_engine.routes.table import (
     LOGOUT_PATH,
     Match,
@@ -150,8 +150,10 @@ class FrontDoor:
             await self._check_caller(exchange, wanted)
             exchange.version = _check_version(exchange.headers)
         operation = _check_operation(exchange, match)
-        if not accepts(exchange.headers.get("accept"), operation.media_type):
-            message = f"The answer is {operation.media_type}, which Accept does not allow"
+        accept = exchange.headers.get("accept")
+        if find_accepted(accept, operation.media_types) is None:
+            offered = " or ".join(operation.media_types)
+            message = f"The answer is {offered}, which Accept does not allow"
             raise RefusalError(FrameworkErrors.NOT_ACCEPTABLE, message)
         body = await _read_body(exchange, receive)
         if operation.method == "POST" and not is_json(exchange.headers.get("content-type")):
@@ -166,6 +168,7 @@ class FrontDoor:
                 ids=match.ids,
                 query_string=exchange.scope["query_string"],
                 body=body,
+                is_head=exchange.method == "HEAD",
             )
         return operation
 

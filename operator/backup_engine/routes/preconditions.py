@@ -1,26 +1,21 @@
 """Checks on the headers alone: ``Accept`` and ``Content-Type`` (spec §2.4, §14 no. 15)."""
 
+from collections.abc import Sequence
 from typing import Final
 
 _CHARSETS: Final = frozenset({"utf-8", "utf8", "us-ascii"})
 
 
-def accepts(header: str | None, offered: str) -> bool:
-    """Tell whether ``Accept`` takes the media type ``offered``; no header takes anything.
+def find_accepted(header: str | None, offered: Sequence[str]) -> str | None:
+    """Return the media type of ``offered`` that ``Accept`` likes best, None if it takes none.
 
-    The most specific range that fits decides, so ``application/json;q=0, */*`` does not take it.
+    No header takes anything; of equals the first. The most specific range that fits decides, so
+    ``application/json;q=0, */*`` does not take JSON.
     """
     if header is None or not header.strip():
-        return True
-    acceptable = {offered, f"{offered.partition('/')[0]}/*", "*/*"}
-    best = (-1, False)
-    for entry in header.split(","):
-        media_type, _, parameters = entry.partition(";")
-        media_type = media_type.strip().lower()
-        if media_type in acceptable:
-            specificity = 2 - media_type.count("*")
-            best = max(best, (specificity, _quality(parameters) > 0))
-    return best[1]
+        return offered[0]
+    best = max(offered, key=lambda media_type: _find_quality(header, media_type))
+    return best if _find_quality(header, best) > 0 else None
 
 
 def is_json(header: str | None) -> bool:
@@ -31,6 +26,18 @@ def is_json(header: str | None) -> bool:
     charset = _parameter(parameters, "charset")
     is_readable = charset is None or charset.lower() in _CHARSETS
     return media_type.strip().lower() == "application/json" and is_readable
+
+
+def _find_quality(header: str, offered: str) -> float:
+    acceptable = {offered, f"{offered.partition('/')[0]}/*", "*/*"}
+    best = (-1, 0.0)
+    for entry in header.split(","):
+        media_type, _, parameters = entry.partition(";")
+        media_type = media_type.strip().lower()
+        if media_type in acceptable:
+            specificity = 2 - media_type.count("*")
+            best = max(best, (specificity, _quality(parameters)))
+    return best[1]
 
 
 def _quality(parameters: str) -> float:

@@ -7,6 +7,7 @@ from typing import Final
 
 from backup_api import endpoints
 from backup_api.endpoints import API_ROOT, JSON, PLAIN_TEXT, Endpoint
+from backup_api.extensions import archives
 from backup_engine.auth.callers import Resource, Right, Verb
 
 OPENAPI_PATH: Final = f"{API_ROOT}/openapi.json"
@@ -26,7 +27,7 @@ class Operation:
     path: str
     endpoint: Endpoint | None = None
     right: Right | None = None
-    media_type: str = JSON
+    media_types: tuple[str, ...] = (JSON,)  # of the answer; the first is the usual one
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ _SEE_BACKUPS: Final = Right(Verb.GET, Resource.BACKUPS)
 _SEE_CONFIGURATIONS: Final = Right(Verb.GET, Resource.CONFIGURATIONS)
 _CHANGE_HOSTS: Final = Right(Verb.UPDATE, Resource.HOSTS)
 
-RIGHTS: Final = {
+RIGHTS: Final[Mapping[Endpoint, Right | None]] = {
     endpoints.LIST_BACKUPS: _SEE_BACKUPS,
     endpoints.CREATE_BACKUP: Right(Verb.CREATE, Resource.BACKUPS),
     endpoints.GET_BACKUP: _SEE_BACKUPS,
@@ -82,14 +83,28 @@ RIGHTS: Final = {
 """The endpoints that this engine serves, with the right that each needs."""
 
 
+_SEE_ARCHIVES: Final = Right(Verb.GET, Resource.ARCHIVES)
+
+EXTENSION_RIGHTS: Final[Mapping[Endpoint, Right | None]] = {
+    archives.DOWNLOAD_ARCHIVE: _SEE_ARCHIVES,
+    archives.LIST_KINDS: _SEE_ARCHIVES,
+    archives.LIST_NAMESPACES: _SEE_ARCHIVES,
+    archives.LIST_OBJECTS: _SEE_ARCHIVES,
+    archives.GET_OBJECT: _SEE_ARCHIVES,
+    archives.DIFF_LIVE: _SEE_ARCHIVES,
+    archives.DIFF_ARCHIVES: _SEE_ARCHIVES,
+}
+"""What this engine serves beyond the appliance's API; ``/help`` keeps to that."""
+
+
 def list_operations() -> tuple[Operation, ...]:
     """List everything that is served."""
     api = (
-        Operation(endpoint.method, API_ROOT + endpoint.path, endpoint, right)
-        for endpoint, right in RIGHTS.items()
+        Operation(endpoint.method, API_ROOT + endpoint.path, endpoint, right, endpoint.media_types)
+        for endpoint, right in {**RIGHTS, **EXTENSION_RIGHTS}.items()
     )
     others = (Operation("GET", path) for path in (OPENAPI_PATH, LIVE_PATH, READY_PATH))
-    logout = Operation("POST", LOGOUT_PATH, media_type=PLAIN_TEXT)
+    logout = Operation("POST", LOGOUT_PATH, media_types=(PLAIN_TEXT,))
     return (*api, *others, logout)
 
 

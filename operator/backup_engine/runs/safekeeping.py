@@ -7,8 +7,10 @@ from datetime import datetime
 
 from backup_engine.archive.encryption import NO_IDENTITIES, NO_RECIPIENTS, Identities, Recipients
 from backup_engine.archive.protection import Protection
+from backup_engine.archive.reading import ArchiveReader
 from backup_engine.archive.signing_directory import SigningDirectory
 from backup_engine.archive.store import ArchiveStore
+from backup_engine.archive.trust import Trust
 from backup_engine.archive.verifying import Verification, verify_archive
 
 
@@ -29,17 +31,26 @@ class Safekeeping:
         signer = await asyncio.to_thread(self.signing.ensure_signer, clock())
         return Protection(self.recipients, signer)
 
+    async def open(self, store: ArchiveStore, name: str) -> ArchiveReader:
+        """Open an archive with the keys held, its signature judged; raises ArchiveError."""
+        trust = await self._read_trust()
+        reader = store.reader(name)
+        return await ArchiveReader.open(reader, trust=trust, identities=self.identities)
+
     async def verify(self, store: ArchiveStore, name: str) -> Verification:
         """Check an archive from its first byte to its last.
 
         Raises StorageError if the store cannot be read, SigningError if the truststore cannot.
         """
+        trust = await self._read_trust()
+        return await verify_archive(store, name, trust=trust, identities=self.identities)
+
+    async def _read_trust(self) -> Trust | None:
         if self.signing is None:
-            return await verify_archive(store, name, identities=self.identities)
-        trust = await asyncio.to_thread(
+            return None
+        return await asyncio.to_thread(
             self.signing.load_trust, is_signature_required=self.is_signature_required
         )
-        return await verify_archive(store, name, trust=trust, identities=self.identities)
 
 
 UNPROTECTED = Safekeeping()

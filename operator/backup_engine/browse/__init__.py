@@ -1,0 +1,1 @@
+"""Looks into archives: what they hold, single objects, and what differs between two states."""
