@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import httpx2
 from pydantic import TypeAdapter, ValidationError
@@ -38,6 +38,28 @@ _SENDABLE: Final = re.compile(r"([!-~]([ -~]*[!-~])?)?")
 _NEVER_SENT: Final = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 
 
+class RequestWatch(Protocol):
+    """Is told of every single request, repetitions included, and may hold one back."""
+
+    def leaving(self, endpoint: Endpoint) -> None:
+        """Hear that a request is about to go out; raises NotSentError to keep it back."""
+        ...
+
+    def ended(self, endpoint: Endpoint, http_status: int | None, seconds: float) -> None:
+        """Hear how a request ended; ``http_status`` None: no answer, or no whole one."""
+        ...
+
+
+class NoWatch:
+    """Lets every request go, and keeps no account."""
+
+    def leaving(self, endpoint: Endpoint) -> None:
+        """Let it go."""
+
+    def ended(self, endpoint: Endpoint, http_status: int | None, seconds: float) -> None:
+        """Forget it."""
+
+
 @dataclass(frozen=True, slots=True)
 class ClientOptions:
     """Everything that decides how a server is spoken to.
@@ -55,6 +77,7 @@ class ClientOptions:
     answer_timeout_s: float = 60.0
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     requests_per_second: float = 20.0
+    request_watch: RequestWatch = field(default_factory=NoWatch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +218,8 @@ class Exchange:
     async def _send_once(self, endpoint: Endpoint, request: httpx2.Request) -> Answer:
         await self._pacer.wait()
         request.headers.update(await self._credentials(endpoint))
-        answer = await self._receive(endpoint, request)
+        self.options.request_watch.leaving(endpoint)  # after every wait: nothing may come between
+        answer = await self._watched(endpoint, request)
         self._note_clock(answer)
         self._tell_deprecation(answer)
         if answer.http_status >= HTTPStatus.BAD_REQUEST:
@@ -203,6 +227,16 @@ class Exchange:
         if answer.http_status not in {endpoint.success, *_also_accepted(endpoint)}:
             message = f"expected {endpoint.success}"
             raise MalformedAnswerError(endpoint, answer.http_status, message)
+        return answer
+
+    async def _watched(self, endpoint: Endpoint, request: httpx2.Request) -> Answer:
+        loop = asyncio.get_running_loop()
+        began, status = loop.time(), None
+        try:
+            answer = await self._receive(endpoint, request)
+            status = answer.http_status
+        finally:
+            self.options.request_watch.ended(endpoint, status, loop.time() - began)
         return answer
 
     async def _receive(self, endpoint: Endpoint, request: httpx2.Request) -> Answer:

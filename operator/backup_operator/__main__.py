@@ -43,6 +43,23 @@ def build_parser() -> argparse.ArgumentParser:
         "--sweep-interval", metavar="TIME", help="how often finished backups are checked; 5m"
     )
     run.add_argument("--workers", type=int, metavar="N", help="objects worked on at once; 64")
+    run.add_argument(
+        "--leader-elect",
+        action="store_const",
+        const=True,
+        help="act only while holding a lease, so that several replicas may run",
+    )
+    run.add_argument(
+        "--leader-election-namespace", metavar="NS", help="of the lease; absent: the pod's"
+    )
+    run.add_argument("--leader-election-name", metavar="NAME", help="backup-operator")
+    run.add_argument(
+        "--lease-duration", metavar="TIME", help="a lease not renewed for so long is free; 15s"
+    )
+    run.add_argument(
+        "--renew-deadline", metavar="TIME", help="stop acting if not renewed for so long; 10s"
+    )
+    run.add_argument("--retry-period", metavar="TIME", help="between renewals; 2s")
     run.add_argument("--log-level", metavar="LEVEL", help="DEBUG, INFO, WARNING or ERROR")
     crds = commands.add_parser("crds", help="write the CustomResourceDefinitions")
     crds.add_argument("--out", type=Path, metavar="DIR", help="one file each; absent: stdout")

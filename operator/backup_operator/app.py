@@ -3,40 +3,30 @@
 import asyncio
 import contextlib
 import logging
-import os
 import signal
-import socket
 import sys
-from collections import Counter
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
-from typing import Final
+import uuid
+from collections.abc import AsyncIterator, Coroutine
+from datetime import UTC, datetime
+from typing import Any, Final
 
-from aiohttp import web
-
-from backup_operator.cluster.access import ClusterAccess
+from backup_operator.cluster.access import ClusterAccess, find_own_namespace
 from backup_operator.cluster.api import ClusterApi, ClusterError, GoneError
-from backup_operator.cluster.cache import Key, ObjectCache
-from backup_operator.cluster.events import EventPoster
-from backup_operator.cluster.secrets import ClusterSecrets
-from backup_operator.engines.directory import EngineDirectory, EngineListener
+from backup_operator.cluster.cache import ObjectCache
+from backup_operator.cluster.lease import LeaderLease, Leadership, LeasePlace, SoleLeadership
 from backup_operator.errors import ExpectedError
-from backup_operator.handlers.watching import build_registry, watch
-from backup_operator.metrics import Figures, build_application, count_phases
-from backup_operator.reconcile.applying import EngineSteps
-from backup_operator.reconcile.backups import BackupReconciler
-from backup_operator.reconcile.dispatch import Dispatcher, Inventory, Reconciler
-from backup_operator.reconcile.engine_finding import EngineFinder
-from backup_operator.reconcile.engines import EngineReconciler
-from backup_operator.reconcile.memory import Memories
-from backup_operator.reconcile.observing import Observer
-from backup_operator.reconcile.queue import WorkQueue
-from backup_operator.reconcile.writing import StatusWriter
-from backup_operator.resources.group import API_VERSION, BACKUP, BACKUP_ENGINE, KINDS
+from backup_operator.handlers.watching import Watches, build_registry
+from backup_operator.metrics.derived import DerivedFigures, EngineReading, Reading
+from backup_operator.metrics.health import Vitals
+from backup_operator.metrics.measures import LeaderRequests, Measures
+from backup_operator.metrics.serving import build_application, served
+from backup_operator.reconcile.dispatch import Dispatcher
+from backup_operator.reconcile.inventory import Inventory
+from backup_operator.resources.group import API_VERSION, BACKUP_ENGINE, KINDS
 from backup_operator.settings import OperatorSettings
+from backup_operator.term import Term
 
 WORK_ENDS_WITHIN_S: Final = 5.0  # long enough for a POST to be answered and its id stored
-EVENTS_END_WITHIN_S: Final = 1.0
 WATCH_ENDS_WITHIN_S: Final = 3.0
 
 logger = logging.getLogger(__name__)
@@ -51,132 +41,181 @@ class ClusterUnreachableError(ExpectedError):
 
 
 class Operator:
-    """The whole program, wired; ``run`` ends on SIGTERM, SIGINT, or when the watches die."""
+    """The whole program, wired; ``run`` ends on SIGTERM or SIGINT.
+
+    It watches from the beginning and acts only while it leads, so that a standby which takes over
+    knows everything already.
+    """
 
     def __init__(
-        self, settings: OperatorSettings, access: ClusterAccess, cluster: ClusterApi
+        self,
+        settings: OperatorSettings,
+        access: ClusterAccess,
+        cluster: ClusterApi,
+        leadership: Leadership,
     ) -> None:
         self._settings = settings
+        self._cluster = cluster
+        self._leadership = leadership
         self._cache = ObjectCache()
-        self._memories = Memories()
-        self._events = EventPoster(cluster, os.environ.get("POD_NAME") or socket.gethostname())
-        self._queue: WorkQueue[Key] = WorkQueue(self._reconcile, settings.workers)
-        self._dispatcher = Dispatcher(self._cache, self._queue)
+        self._dispatcher = Dispatcher(self._cache)
         self._inventory = Inventory(cluster, self._cache, settings.namespaces)
-        self._engines = EngineDirectory(
-            ClusterSecrets(cluster),
-            self._cache,
-            EngineListener(
-                self._dispatcher.engine_changed,
-                self._dispatcher.usability_changed,
-                self._dispatcher.record_changed,
-            ),
-            settings.sweep_interval,
+        self._watches = Watches(
+            build_registry(self._dispatcher, access.log_in), settings.namespaces
         )
-        self._registry = build_registry(self._dispatcher, access.log_in)
-        self._reconciler = self._build_reconciler(cluster)
-
-    def _build_reconciler(self, cluster: ClusterApi) -> Reconciler:
-        writer = StatusWriter(cluster, self._cache, self._events)
-        finder = EngineFinder(cluster, self._cache, self._engines)
-        observer = Observer(self._cache, self._engines, finder, self._memories)
-        steps = EngineSteps(self._memories, utc_now)
-        backups = BackupReconciler(self._cache, observer, steps, writer, self._memories, utc_now)
-        return Reconciler(
-            {
-                BACKUP: backups,
-                BACKUP_ENGINE: EngineReconciler(self._cache, self._engines, writer, utc_now),
-            }
-        )
+        self._measures = Measures()
+        self._measures.registry.register(DerivedFigures(self._cache, self._read))
+        self._term: Term | None = None
+        self._stop = asyncio.Event()
 
     async def run(self) -> None:
         """Work until told to stop."""
-        stop, kopf_ready, kopf_stop = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        begun, end_watches = asyncio.Event(), asyncio.Event()
+
+        def take_signals() -> None:
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGTERM, signal.SIGINT):  # kopf's handlers would stop it first
+                loop.add_signal_handler(number, self._stop.set)
+            begun.set()
+
         async with self._served_figures():
-            watching = asyncio.create_task(
-                watch(self._registry, self._settings.namespaces, kopf_ready, kopf_stop)
-            )
-            working = asyncio.create_task(self._work(kopf_ready, stop))
-            stopping = asyncio.create_task(stop.wait())
+            watching = asyncio.create_task(self._watches.run(end_watches, take_signals))
+            working = asyncio.create_task(self._work(begun))
             try:
                 done, _ = await asyncio.wait(
-                    {watching, working, stopping}, return_when=asyncio.FIRST_COMPLETED
+                    {watching, working}, return_when=asyncio.FIRST_COMPLETED
                 )
             finally:
-                await self._end(working, stopping)
-                kopf_stop.set()
+                self._stop.set()
+                working.cancel()
+                await asyncio.wait({working})
+                end_watches.set()
                 await _end_task(watching, WATCH_ENDS_WITHIN_S)
-        for task in done - {stopping}:
+        for task in done:
             if not task.cancelled():
                 task.result()  # raises what went wrong
 
-    async def _work(self, kopf_ready: asyncio.Event, stop: asyncio.Event) -> None:
-        await kopf_ready.wait()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):  # kopf's handlers would stop it first
-            loop.add_signal_handler(number, stop.set)
+    async def _work(self, begun: asyncio.Event) -> None:
+        await begun.wait()
         try:
-            await self._inventory.wait_until_seen()
+            await self._unless_stopped(self._inventory.wait_until_seen())
         except ClusterError as trouble:
             raise ClusterUnreachableError(f"the cluster cannot be used: {trouble}") from trouble
-        sys.stderr.write("backup_operator: ready\n")
-        sys.stderr.flush()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._queue.run())
-            group.create_task(self._events.run())
-            group.create_task(
-                self._inventory.prune_forever(self._dispatcher, self._settings.sweep_interval)
-            )
+        if self._stop.is_set():
+            return
+        _announce("ready")
+        comparing = asyncio.create_task(
+            self._inventory.compare_forever(self._dispatcher, self._settings.sweep_interval)
+        )
+        try:
+            while not self._stop.is_set():
+                await self._unless_stopped(self._leadership.acquire())
+                if not self._stop.is_set():
+                    _announce("leading")
+                    await self._lead()
+        finally:
+            await _end_task(comparing, 0.0)
 
-    async def _end(self, working: asyncio.Task[None], stopping: asyncio.Task[bool]) -> None:
-        """End in the order of dependence: work, its engines, its events, and last the watches."""
-        await self._queue.stop(WORK_ENDS_WITHIN_S)
-        await _end_task(working, 0.0)
-        await self._engines.close()
-        await self._events.flush(EVENTS_END_WITHIN_S)
-        await _end_task(stopping, 0.0)
+    async def _lead(self) -> None:
+        """Act until told to stop, or until another replica may act."""
+        term = self._term = Term(
+            self._settings,
+            self._cluster,
+            self._cache,
+            self._dispatcher,
+            lambda engine: LeaderRequests(engine, lambda: self._leadership.is_held, self._measures),
+            self._measures.account,
+            utc_now,
+        )
+        acting = asyncio.create_task(term.run())
+        keeping = asyncio.create_task(self._leadership.keep())
+        stopping = asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait({acting, keeping, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            # The lease is renewed meanwhile: what has begun is finished by the one that began it.
+            await term.end(acting, 0.0 if keeping.done() else WORK_ENDS_WITHIN_S)
+            self._term = None
+            await _end_task(keeping, 0.0)
+            await _end_task(stopping, 0.0)
+            await self._leadership.release()
+        if not acting.cancelled():
+            acting.result()  # raises what went wrong
 
-    async def _reconcile(self, key: Key) -> timedelta | None:
-        return await self._reconciler.reconcile(key)
+    async def _unless_stopped(self, waiting: Coroutine[Any, Any, None]) -> None:
+        task, stopping = asyncio.create_task(waiting), asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            task.cancel()
+            await asyncio.wait({task, stopping})
+        if not task.cancelled():
+            task.result()
 
     @contextlib.asynccontextmanager
     async def _served_figures(self) -> AsyncIterator[None]:
         if self._settings.metrics_port is None:
             yield
             return
-        runner = web.AppRunner(build_application(self._figures), access_log=None)
-        await runner.setup()
-        site = web.TCPSite(runner, self._settings.metrics_address, self._settings.metrics_port)
-        try:
-            await site.start()
-        except OSError as trouble:
-            await runner.cleanup()
-            where = f"{self._settings.metrics_address}:{self._settings.metrics_port}"
-            raise ExpectedError(f"metrics cannot be served on {where}: {trouble}") from trouble
-        for address in runner.addresses:
-            logger.info("metrics on http://%s:%s/metrics", *address[:2])
-        try:
+        application = build_application(self._measures.registry, self._vitals)
+        async with served(application, self._settings.metrics_address, self._settings.metrics_port):
             yield
-        finally:
-            await runner.cleanup()
 
-    def _figures(self) -> Figures:
-        phases = Counter(entry.phase for entry in self._cache.entries(BACKUP))
-        usable = {}
+    def _read(self) -> Reading:
+        down_s = self._watches.down_s
+        if self._term is None:
+            return Reading(is_leader=False, watches_down_s=down_s)
+        engines = []
         for entry in self._cache.entries(BACKUP_ENGINE):
-            known = self._engines.find(entry.uid)
-            usable[entry.key.name] = known is not None and known.link.is_usable
-        return Figures(
-            self._queue.done, self._queue.failed, len(self._queue), count_phases(phases), usable
+            known = self._term.engines.find(entry.uid)
+            if known is not None:
+                link = known.link
+                lag_s = known.poller.lag_s
+                engines.append(EngineReading(entry.key.name, link.is_usable, link.circuit, lag_s))
+        return Reading(
+            is_leader=self._leadership.is_held,
+            queue_length=len(self._term.queue),
+            queue_oldest_wait_s=self._term.queue.oldest_wait_s,
+            engines=tuple(engines),
+            watches_down_s=down_s,
+        )
+
+    def _vitals(self) -> Vitals:
+        queue = self._term.queue if self._term is not None else None
+        return Vitals(
+            has_seen_all=self._inventory.has_seen_all,
+            watches_down_s=self._watches.down_s,
+            late_comparisons=self._inventory.late_comparisons,
+            longest_work_s=queue.longest_work_s if queue is not None else 0.0,
+            oldest_wait_s=queue.oldest_wait_s if queue is not None else 0.0,
         )
 
 
 async def run_operator(settings: OperatorSettings) -> None:
     """Run until told to stop; raises ExpectedError for what a user can mend."""
     access = ClusterAccess(settings.kubeconfig)
-    async with ClusterApi(await access.load()) as cluster:
-        await _check_installed(cluster)
-        await Operator(settings, access, cluster).run()
+    configuration = await access.load()
+    async with ClusterApi(configuration) as lease_api:  # of its own: never behind other requests
+        leadership = build_leadership(settings, lease_api)
+        async with ClusterApi(configuration, lambda: leadership.is_held) as cluster:
+            await _check_installed(cluster)
+            await Operator(settings, access, cluster, leadership).run()
+
+
+def build_leadership(settings: OperatorSettings, cluster: ClusterApi) -> Leadership:
+    """Build what decides whether this replica may act."""
+    if not settings.leader_elect:
+        return SoleLeadership()
+    namespace = settings.leader_election_namespace or find_own_namespace()
+    if namespace is None:
+        raise ExpectedError(
+            "the namespace of the lease is not known outside a pod;"
+            " give it with --leader-election-namespace"
+        )
+    place = LeasePlace(namespace, settings.leader_election_name)
+    me = f"{settings.instance}_{uuid.uuid4()}"  # a restarted pod is another holder
+    return LeaderLease(cluster, place, me, settings.lease_times)
 
 
 async def _check_installed(cluster: ClusterApi) -> None:
@@ -195,11 +234,16 @@ async def _check_installed(cluster: ClusterApi) -> None:
         raise NotInstalledError(f"the cluster lacks {' and '.join(missing)}; {advice}")
 
 
-async def _end_task(task: asyncio.Task[None] | asyncio.Task[bool], within_s: float) -> None:
+async def _end_task(task: asyncio.Task[Any], within_s: float) -> None:
     if within_s:
         await asyncio.wait({task}, timeout=within_s)
     task.cancel()
     await asyncio.wait({task})
+
+
+def _announce(word: str) -> None:
+    sys.stderr.write(f"backup_operator: {word}\n")
+    sys.stderr.flush()
 
 
 def utc_now() -> datetime:

@@ -1,17 +1,21 @@
 """Settings of the operator: command line first, then ``BACKUP_OPERATOR_…``."""
 
 import json
+import os
+import socket
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Self
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from backup_operator.decisions.leadership import LeaseTimes
 from backup_operator.errors import ExpectedError
 from backup_operator.resources.durations import Between, Duration
 
 PREFIX: Final = "BACKUP_OPERATOR_"
+LeaseTime = Annotated[Duration, Between("1s", "1h")]
 
 
 class SettingsError(ExpectedError):
@@ -29,6 +33,12 @@ class OperatorSettings(BaseSettings):
     metrics_address: str = "127.0.0.1"
     sweep_interval: Annotated[Duration, Between("1s", "24h")] = timedelta(minutes=5)
     workers: int = Field(default=64, ge=1, le=1000)
+    leader_elect: bool = False
+    leader_election_namespace: str | None = None  # None: that of the pod
+    leader_election_name: str = "backup-operator"
+    lease_duration: LeaseTime = timedelta(seconds=15)
+    renew_deadline: LeaseTime = timedelta(seconds=10)
+    retry_period: LeaseTime = timedelta(seconds=2)
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
 
     @field_validator("namespaces", mode="before")
@@ -39,6 +49,31 @@ class OperatorSettings(BaseSettings):
                 return json.loads(value)
             return tuple(name.strip() for name in value.split(",") if name.strip())
         return value
+
+    @model_validator(mode="after")
+    def _stop_before_the_lease_ends(self) -> Self:
+        if not self.retry_period < self.renew_deadline < self.lease_duration:
+            raise ValueError(
+                "retry_period must be shorter than renew_deadline, and that shorter than"
+                f" lease_duration; found {self.retry_period.total_seconds():g},"
+                f" {self.renew_deadline.total_seconds():g} and"
+                f" {self.lease_duration.total_seconds():g} s"
+            )
+        return self
+
+    @property
+    def instance(self) -> str:
+        """Name of this replica for people: that of its pod, or of the machine."""
+        return os.environ.get("POD_NAME") or socket.gethostname()
+
+    @property
+    def lease_times(self) -> LeaseTimes:
+        """How the lease is kept."""
+        return LeaseTimes(
+            self.lease_duration.total_seconds(),
+            self.renew_deadline.total_seconds(),
+            self.retry_period.total_seconds(),
+        )
 
 
 def read_settings(given: dict[str, Any]) -> OperatorSettings:

@@ -241,7 +241,14 @@ PUBLIC: dict[ModuleType, set[str]] = {
         "RestoreRule",
         "SetRestoreOptionsErrors",
     },
-    exchange: {"Answer", "ClientOptions", "Exchange", "find_server_time"},
+    exchange: {
+        "Answer",
+        "ClientOptions",
+        "Exchange",
+        "NoWatch",
+        "RequestWatch",
+        "find_server_time",
+    },
     exceptions: {
         "BackupApiError",
         "LostAnswerError",

@@ -20,6 +20,7 @@ class SeenRequest:
     headers: dict[str, str]  # credentials left out
     backup_type: str | None
     time_s: float  # the appliance's clock
+    client_port: int = 0  # tells connections apart
     body: bytes | None = None
     status: int | None = None
     names: list[str] = field(default_factory=list)

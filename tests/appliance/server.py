@@ -104,6 +104,7 @@ class FakeAppliance(Levers):
             headers={k: v for k, v in http.headers.items() if k.lower() not in _SECRET_HEADERS},
             backup_type=http.headers.get("backup_type"),
             time_s=self.clock.now_s(),
+            client_port=_port_of(http),
             names=names_of(http.method, http.path),
         )
         fault = self.faults.take(seen.names) or self._find_outage()
@@ -197,6 +198,11 @@ class FakeAppliance(Levers):
         if http.transport is not None:
             http.transport.close()
         return response
+
+
+def _port_of(http: web.BaseRequest) -> int:
+    peer = http.transport.get_extra_info("peername") if http.transport is not None else None
+    return int(peer[1]) if peer else 0
 
 
 async def _read_body(http: web.BaseRequest) -> bytes | None:

@@ -119,7 +119,6 @@ async def test_failures_are_repeated_with_growing_pauses_and_forgiven(
         await asyncio.sleep(20)
         queue.add("a")
         await asyncio.sleep(20)
-        assert queue.failed == 1
     assert diary.times() == [0.0, 1.5, 3.5, 6.5, 20.0, 21.5]
     assert "a bug" in caplog.text
 

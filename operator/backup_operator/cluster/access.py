@@ -14,6 +14,7 @@ from backup_operator.errors import ExpectedError
 
 IN_CLUSTER_MARK: Final = "KUBERNETES_SERVICE_HOST"
 DEFAULT_KUBECONFIG: Final = "~/.kube/config"
+NAMESPACE_FILE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
 class NoClusterError(ExpectedError):
@@ -64,6 +65,17 @@ class ClusterAccess:
             username=configuration.username or None,
             password=configuration.password or None,
         )
+
+
+def find_own_namespace() -> str | None:
+    """Find the namespace of this pod; None: it is none."""
+    named = os.environ.get("POD_NAMESPACE")
+    if named:
+        return named
+    try:
+        return NAMESPACE_FILE.read_text().strip() or None
+    except OSError:
+        return None
 
 
 def _default_kubeconfig() -> str:

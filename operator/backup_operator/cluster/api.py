@@ -3,11 +3,12 @@
 ClusterError
 ├── ConflictError
 ├── GoneError
-└── ForbiddenError
+├── ForbiddenError
+└── NotLeadingError
 """
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Final, Self
@@ -50,6 +51,10 @@ class ForbiddenError(ClusterError):
     """The operator's role does not allow the request."""
 
 
+class NotLeadingError(ClusterError):
+    """Another replica leads, so this one may not write."""
+
+
 _KINDS_OF_ERROR: Final = {
     HTTPStatus.CONFLICT: ConflictError,
     HTTPStatus.NOT_FOUND: GoneError,
@@ -57,11 +62,23 @@ _KINDS_OF_ERROR: Final = {
 }
 
 
-class ClusterApi:
-    """A Kubernetes API server; an async context manager that owns its connections."""
+def always() -> bool:
+    """Allow every write."""
+    return True
 
-    def __init__(self, configuration: Configuration) -> None:
+
+class ClusterApi:
+    """A Kubernetes API server; an async context manager that owns its connections.
+
+    ``may_write`` is asked right before each write, so that a replica which has stopped leading
+    changes nothing.
+    """
+
+    def __init__(
+        self, configuration: Configuration, may_write: Callable[[], bool] = always
+    ) -> None:
         self._configuration: Any = configuration
+        self._may_write = may_write
         self._rest: Any = RESTClientObject(configuration)
 
     async def __aenter__(self) -> Self:
@@ -82,6 +99,13 @@ class ClusterApi:
     async def create(self, path: str, body: Body) -> Body:
         """POST an object; raises ClusterError."""
         return await self._request("POST", path, body)
+
+    async def replace(self, path: str, body: Body) -> Body:
+        """PUT an object as a whole; raises ConflictError if its resourceVersion is not the newest.
+
+        For objects of which nobody else writes a part.
+        """
+        return await self._request("PUT", path, body)
 
     async def patch(
         self, kind: Kind, stored: Body, change: Body, *, subresource: str | None = None
@@ -147,6 +171,8 @@ class ClusterApi:
             headers[setting["key"]] = setting["value"]
         url = self._configuration.host + path
         request = f"{method} {path.split('?', maxsplit=1)[0]}"
+        if method != "GET" and not self._may_write():
+            raise NotLeadingError(request, 0, "another replica leads")
         try:
             answer = await self._rest.request(
                 method,

@@ -1,13 +1,20 @@
 """One object as the cache keeps it: small, with what is looked up across objects laid open."""
 
 import json
+import sys
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from backup_operator.decisions.drift import Told
 from backup_operator.resources.backup import DeletionPolicy
-from backup_operator.resources.group import BACKUP, DEFAULT_ENGINE_ANNOTATION, FINALIZER, Kind
+from backup_operator.resources.group import (
+    BACKUP,
+    DEFAULT_ENGINE_ANNOTATION,
+    FINALIZER,
+    SCHEDULE_LABEL,
+    Kind,
+)
 from backup_operator.resources.parts import ConditionStatus, ConditionType
 
 LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
@@ -23,6 +30,16 @@ class Key(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.kind} {'/'.join(filter(None, (self.namespace, self.name)))}"
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduledSuccess:
+    """A good backup of a schedule, as far as figures go."""
+
+    schedule: str
+    completed_at: datetime
+    size_bytes: int | None
+    duration_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +62,9 @@ class Entry:
     record_id: int | None = None  # of a Backup
     deleting_since: datetime | None = None  # None: nobody deletes it, or nothing of ours keeps it
     told: Told = NOTHING_TOLD
+    backup_type: str | None = None
+    engine_name: str | None = None
+    success: ScheduledSuccess | None = None
 
     def body(self) -> dict[str, Any]:
         """Return the object, a new copy."""
@@ -78,7 +98,7 @@ def build_entry(kind: Kind, body: dict[str, Any]) -> Entry:
     common = Entry(
         key=build_key(kind, body),
         uid=metadata["uid"],
-        version=_version(metadata.get("resourceVersion")),
+        version=version_of(body),
         content=json.dumps(_slim(body), separators=(",", ":"), ensure_ascii=False).encode(),
         engine_uid=mapping(status.get("engine")).get("uid"),
         is_finished=is_finished,
@@ -101,7 +121,41 @@ def build_entry(kind: Kind, body: dict[str, Any]) -> Entry:
             valid=conditions.get(ConditionType.VALID, unknown),
             compatible=conditions.get(ConditionType.COMPATIBLE, unknown),
         ),
+        backup_type=_word(mapping(body.get("spec")).get("backupType")),
+        engine_name=_word(mapping(status.get("engine")).get("name")),
+        success=_find_success(metadata, status, conditions),
     )
+
+
+def _find_success(
+    metadata: dict[str, Any], status: dict[str, Any], conditions: dict[str, str]
+) -> ScheduledSuccess | None:
+    schedule = mapping(metadata.get("labels")).get(SCHEDULE_LABEL)
+    ended = parse_time(status.get("terminatedAt"))
+    if schedule is None or ended is None:
+        return None
+    if conditions.get(ConditionType.COMPLETE) != ConditionStatus.TRUE:
+        return None
+    began, size = parse_time(status.get("startedAt")), status.get("sizeOnDisk")
+    return ScheduledSuccess(
+        schedule=str(schedule),
+        completed_at=ended,
+        size_bytes=size if isinstance(size, int) else None,
+        duration_s=(ended - began).total_seconds() if began is not None else None,
+    )
+
+
+def parse_time(text: object) -> datetime | None:
+    """Read RFC 3339; None where it is absent, unreadable or without a time zone."""
+    try:
+        moment = datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    return moment if moment is not None and moment.tzinfo is not None else None
+
+
+def _word(value: object) -> str | None:
+    return sys.intern(value) if isinstance(value, str) else None
 
 
 def mapping(value: object) -> dict[str, Any]:
@@ -120,5 +174,7 @@ def _slim(body: dict[str, Any]) -> dict[str, Any]:
     return {**body, "metadata": metadata}
 
 
-def _version(resource_version: str | None) -> int:
-    return int(resource_version) if resource_version and resource_version.isdecimal() else 0
+def version_of(body: dict[str, Any]) -> int:
+    """Return the version of an object as a number, which grows with each write."""
+    version = body["metadata"].get("resourceVersion")
+    return int(version) if version and version.isdecimal() else 0

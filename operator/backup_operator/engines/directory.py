@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Final
 
 from backup_operator.engines.access import SecretSource
-from backup_operator.engines.link import EngineLink
+from backup_operator.engines.link import EngineLink, RequestWatchFor, watch_nothing
 from backup_operator.engines.poller import RecordPoller, WatchedBackups
 from backup_operator.engines.records import RecordTable
 from backup_operator.resources.engine import BackupEngineResource
@@ -51,8 +51,10 @@ class EngineDirectory:
         watched: WatchedBackups,
         listener: EngineListener,
         sweep_interval: timedelta,
+        request_watch: RequestWatchFor = watch_nothing,
     ) -> None:
         self._secrets = secrets
+        self._request_watch = request_watch
         self._watched = watched
         self._listener = listener
         self._sweep_interval = sweep_interval
@@ -70,7 +72,12 @@ class EngineDirectory:
         if known is not None:
             known.link.change(resource)
             return known
-        link = EngineLink(resource, self._secrets, lambda: self._note_change(uid, name))
+        link = EngineLink(
+            resource,
+            self._secrets,
+            lambda: self._note_change(uid, name),
+            self._request_watch,
+        )
         table = RecordTable()
         poller = RecordPoller(
             link,

@@ -13,6 +13,7 @@ from backup_api.about import SystemAbout
 from backup_api.backups import LEAVING, RUNNING
 from backup_api.client import BackupApiClient
 from backup_api.exceptions import BackupApiError
+from backup_api.exchange import NoWatch, RequestWatch
 from backup_api.filters import status_in
 from backup_api.hosts import HostRecord
 from backup_api.paging import ItemRange
@@ -42,6 +43,14 @@ UNFINISHED: Final = status_in(RUNNING | LEAVING)
 
 logger = logging.getLogger(__name__)
 
+RequestWatchFor = Callable[[str], RequestWatch]
+"""Builds what watches the requests to the engine of this name."""
+
+
+def watch_nothing(_: str) -> RequestWatch:
+    """Watch no requests."""
+    return NoWatch()
+
 
 class EngineUnusableError(Exception):
     """No request may go to the engine now."""
@@ -55,11 +64,16 @@ class EngineLink:
     """
 
     def __init__(
-        self, resource: BackupEngineResource, secrets: SecretSource, on_change: Callable[[], None]
+        self,
+        resource: BackupEngineResource,
+        secrets: SecretSource,
+        on_change: Callable[[], None],
+        request_watch: RequestWatchFor = watch_nothing,
     ) -> None:
         self._resource = resource
         self._secrets = secrets
         self._on_change = on_change
+        self._request_watch = request_watch(resource.metadata.name)
         self._client: BackupApiClient | None = None
         self._access: EngineAccess | None = None
         self._circuit = CircuitState()
@@ -89,6 +103,11 @@ class EngineLink:
     def spec(self) -> BackupEngineSpec:
         """The newest spec."""
         return self._resource.spec
+
+    @property
+    def circuit(self) -> Circuit:
+        """State of the circuit."""
+        return self._circuit.state
 
     @property
     def is_usable(self) -> bool:
@@ -187,7 +206,11 @@ class EngineLink:
         unchanged = self._access is not None and access.fingerprint == self._access.fingerprint
         if unchanged and self._client is not None and not self._needs_access:
             return
-        options = replace(access.options, api_version=self.spec.api_version)
+        options = replace(
+            access.options,
+            api_version=self.spec.api_version,
+            request_watch=self._request_watch,
+        )
         client = await asyncio.to_thread(BackupApiClient, options)  # reads certificates
         try:
             await client.about()

@@ -76,6 +76,14 @@ class RecordPoller:
         self._on_record = on_record
         self._sweep_interval_s = sweep_interval.total_seconds()
         self._woken = asyncio.Event()
+        self._polled_at: float | None = None
+
+    @property
+    def lag_s(self) -> float:
+        """How long ago the running records were last read; 0: none of ours runs."""
+        if not self._watched.unfinished_records(self._link.uid):
+            return 0.0
+        return 0.0 if self._polled_at is None else max(0.0, _now() - self._polled_at)
 
     def wake(self) -> None:
         """Poll again within a second: something has begun, or the engine is back."""
@@ -91,9 +99,12 @@ class RecordPoller:
         interval: timedelta | None = None
         while True:
             if not self._moving():
+                if not self._watched.unfinished_records(self._link.uid):
+                    self._polled_at = None
                 await self._woken.wait()
                 self._woken.clear()
                 interval = None
+            self._polled_at = self._polled_at or _now()
             interval = next_interval(interval, self._link.spec.poll_interval, self._youngest())
             if await self._is_woken_within(interval):
                 interval = FIRST
@@ -127,6 +138,7 @@ class RecordPoller:
                 if record.id in mine:
                     self._note(record.id, self._table.put(record.id, record, asked_at))
             self._link.note_running(len(listed))
+            self._polled_at = asked_at
             for chunk in _chunks(mine - listed):
                 found: set[int] = set()
                 asked_at = _now()

@@ -1,5 +1,8 @@
 """The watches: kopf keeps them up, lists anew after a loss, and hands every object over."""
 
+import asyncio
+import contextlib
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, Protocol, cast
 
@@ -12,6 +15,10 @@ KOPF_FINALIZER: Final = "kopf.backup-operator.io/never-set"
 
 IDLE_S: Final = 0.5  # kopf keeps a task and a queue for each object that long
 PAGE_LENGTH: Final = 500  # objects parsed at once
+FIRST_PAUSE_S: Final = 0.5
+LONGEST_PAUSE_S: Final = 30.0
+
+logger = logging.getLogger(__name__)
 
 
 class NoDifferences(kopf.DiffBaseStorage):
@@ -106,20 +113,69 @@ def build_settings() -> kopf.OperatorSettings:
     return settings
 
 
-async def watch(
-    registry: Any,  # noqa: ANN401 - kopf's registry
-    namespaces: Sequence[str],
-    ready: Any,  # noqa: ANN401 - an event of any kind
-    stop: Any,  # noqa: ANN401
-) -> None:
-    """Watch until ``stop`` is set; no ``namespaces``: all of them."""
-    await kopf.operator(
-        registry=registry,
-        settings=build_settings(),
-        standalone=True,
-        clusterwide=not namespaces,
-        namespaces=list(namespaces),
-        identity=cast("Any", "backup-operator"),  # else kopf asks for the user's name
-        ready_flag=ready,
-        stop_flag=stop,
-    )
+class Watches:
+    """kopf's watches, begun anew whenever kopf gives up, for example for want of rights."""
+
+    def __init__(
+        self,
+        registry: Any,  # noqa: ANN401 - kopf's registry
+        namespaces: Sequence[str],
+    ) -> None:
+        self._registry = registry
+        self._namespaces = namespaces
+        self._down_since: float | None = None
+        self._has_begun = False
+
+    @property
+    def down_s(self) -> float:
+        """For how many seconds there have been no watches; 0: there are."""
+        since = self._down_since
+        return 0.0 if since is None else asyncio.get_running_loop().time() - since
+
+    async def run(self, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
+        """Watch until ``stop`` is set; ``on_ready`` is called at each beginning.
+
+        What ends the very first watches is raised, for then nothing can be done at all. A signal
+        that comes while kopf begins ends it as well, for until ``on_ready`` the signals are its.
+        """
+        pause_s = FIRST_PAUSE_S
+        while not stop.is_set():
+            began = asyncio.get_running_loop().time()
+            try:
+                await self._watch_once(stop, on_ready)
+            except Exception as trouble:
+                if not self._has_begun:
+                    raise
+                logger.warning("the watches ended and begin anew: %r", trouble)
+            else:
+                return
+            now = asyncio.get_running_loop().time()
+            self._down_since = self._down_since or now
+            pause_s = FIRST_PAUSE_S if now - began > LONGEST_PAUSE_S else pause_s * 2
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(pause_s, LONGEST_PAUSE_S)):
+                    await stop.wait()
+
+    async def _watch_once(self, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
+        ready = asyncio.Event()
+        noticing = asyncio.create_task(self._notice(ready, on_ready))
+        try:
+            await kopf.operator(
+                registry=self._registry,
+                settings=build_settings(),
+                standalone=True,
+                clusterwide=not self._namespaces,
+                namespaces=list(self._namespaces),
+                identity=cast("Any", "backup-operator"),  # else kopf asks for the user's name
+                ready_flag=ready,
+                stop_flag=stop,
+            )
+        finally:
+            noticing.cancel()
+            await asyncio.wait({noticing})
+
+    async def _notice(self, ready: asyncio.Event, on_ready: Callable[[], None]) -> None:
+        await ready.wait()
+        self._has_begun = True
+        self._down_since = None
+        on_ready()

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from backup_operator.cluster.cache import Entry, Key, ObjectCache
+from backup_operator.cluster.entries import parse_time
 from backup_operator.decisions.deletion import is_held, was_held
 from backup_operator.decisions.existing import is_settled
 from backup_operator.decisions.facts import Observed
@@ -118,15 +119,6 @@ class Observer:
             return None
         annotations = entry.body()["metadata"].get("annotations") or {}
         return parse_time(annotations.get(ACKNOWLEDGE_ANNOTATION))
-
-
-def parse_time(text: str | None) -> datetime | None:
-    """Read RFC 3339; None where it is absent, unreadable or without a time zone."""
-    try:
-        moment = datetime.fromisoformat(text) if text else None
-    except ValueError:
-        return None
-    return moment if moment is not None and moment.tzinfo is not None else None
 
 
 def _read_leniently(body: dict[str, Any]) -> tuple[BackupSpec, BackupStatus]:

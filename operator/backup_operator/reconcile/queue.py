@@ -7,6 +7,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable
 from datetime import timedelta
+from enum import StrEnum
 from typing import Final, Generic, TypeVar
 
 WorkKey = TypeVar("WorkKey", bound=Hashable)
@@ -21,6 +22,18 @@ class RetryLaterError(Exception):
     """The work could not be finished for a reason that is already told; back off and repeat."""
 
 
+class Outcome(StrEnum):
+    """How one piece of work ended."""
+
+    DONE = "done"
+    RETRY = "retry"
+    ERROR = "error"  # a bug
+
+
+Account = Callable[[WorkKey, Outcome, float], None]
+"""Is told of each piece of work: its key, how it ended, and how many seconds it took."""
+
+
 class WorkQueue(Generic[WorkKey]):
     """Runs ``work`` for keys: never twice at once for one key, many keys side by side.
 
@@ -30,13 +43,17 @@ class WorkQueue(Generic[WorkKey]):
     """
 
     def __init__(
-        self, work: Callable[[WorkKey], Awaitable[timedelta | None]], workers: int
+        self,
+        work: Callable[[WorkKey], Awaitable[timedelta | None]],
+        workers: int,
+        account: Account[WorkKey] | None = None,
     ) -> None:
         self._work = work
         self._workers = workers
+        self._account = account
         self._ready: deque[WorkKey] = deque()
-        self._queued: set[WorkKey] = set()
-        self._running: set[WorkKey] = set()
+        self._queued: dict[WorkKey, float] = {}  # since when, by the loop's clock
+        self._running: dict[WorkKey, float] = {}
         self._again: set[WorkKey] = set()
         self._due: dict[WorkKey, float] = {}
         self._timetable: list[tuple[float, int, WorkKey]] = []
@@ -47,8 +64,6 @@ class WorkQueue(Generic[WorkKey]):
         self._wakers: set[asyncio.Future[None]] = set()
         self._is_idle = asyncio.Event()
         self._is_idle.set()
-        self.done = 0
-        self.failed = 0
 
     def add(self, key: WorkKey) -> None:
         """Have ``key`` worked on as soon as possible, whatever later time was planned."""
@@ -58,7 +73,7 @@ class WorkQueue(Generic[WorkKey]):
         if key in self._running:
             self._again.add(key)
         elif key not in self._queued:
-            self._queued.add(key)
+            self._queued[key] = asyncio.get_running_loop().time()
             self._ready.append(key)
             self._wake_one()
 
@@ -86,6 +101,18 @@ class WorkQueue(Generic[WorkKey]):
     def __len__(self) -> int:
         return len(self._ready) + len(self._running)
 
+    @property
+    def oldest_wait_s(self) -> float:
+        """How long the key that is next has been waiting for a worker; 0: none waits."""
+        since = self._queued[self._ready[0]] if self._ready else None
+        return 0.0 if since is None else asyncio.get_running_loop().time() - since
+
+    @property
+    def longest_work_s(self) -> float:
+        """How long the work that began first has been going on; 0: none goes on."""
+        now = asyncio.get_running_loop().time()
+        return max((now - since for since in self._running.values()), default=0.0)
+
     async def run(self) -> None:
         """Work until cancelled or stopped."""
         async with asyncio.TaskGroup() as group:
@@ -112,13 +139,13 @@ class WorkQueue(Generic[WorkKey]):
                 await self._sleep_until_ready()
                 continue
             key = self._ready.popleft()
-            self._queued.discard(key)
-            self._running.add(key)
+            del self._queued[key]
+            self._running[key] = asyncio.get_running_loop().time()
             self._is_idle.clear()
             try:
                 await self._attempt(key)
             finally:
-                self._running.discard(key)
+                del self._running[key]
                 if not self._running:
                     self._is_idle.set()
                 if key in self._again:
@@ -126,20 +153,24 @@ class WorkQueue(Generic[WorkKey]):
                     self.add(key)
 
     async def _attempt(self, key: WorkKey) -> None:
+        loop = asyncio.get_running_loop()
+        began, outcome = loop.time(), Outcome.DONE
         try:
             delay = await self._work(key)
         except RetryLaterError as trouble:
             logger.info("%s: %s", key, trouble)
+            outcome = Outcome.RETRY
             self._back_off(key)
         except Exception:  # a bug in the work for one key must not stop all the others
             logger.exception("%s: unexpected trouble", key)
-            self.failed += 1
+            outcome = Outcome.ERROR
             self._back_off(key)
         else:
             self._failures.pop(key, None)
             if delay is not None:
                 self.add_after(key, delay.total_seconds())
-        self.done += 1
+        if self._account is not None:
+            self._account(key, outcome, loop.time() - began)
 
     def _back_off(self, key: WorkKey) -> None:
         failures = self._failures.get(key, 0)

@@ -17,6 +17,8 @@ FORCE_DELETE_ANNOTATION = f"{GROUP}/force-delete"  # its value is the time of th
 ACKNOWLEDGE_ANNOTATION = f"{GROUP}/acknowledge-deletions"  # a time up to which they are meant
 DEFAULT_ENGINE_ANNOTATION = f"{GROUP}/is-default-engine"  # counts when it says "true"
 
+SCHEDULE_LABEL = f"{GROUP}/schedule"  # on a Backup: the name of the BackupSchedule that made it
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:
