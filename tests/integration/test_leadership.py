@@ -152,9 +152,10 @@ async def test_a_leader_that_was_asleep_does_nothing_after_its_lease_has_gone(
 ) -> None:
     scene, leader, standby = pair.scene, pair.leader, pair.standby
     assert leader.process is not None
-    for number in range(5):
-        await scene.create(f"asleep-{number}", backupType="DATA", hostId=103, busyTimeout="24h")
+    await scene.create("asleep-0")
     await scene.running("asleep-0")
+    for number in range(1, 5):
+        await scene.create(f"asleep-{number}", busyTimeout="24h")  # work for whoever leads
     leader.process.send_signal(signal.SIGSTOP)
     await until_leading(standby)
     scene.operator = standby
