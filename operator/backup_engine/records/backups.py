@@ -29,7 +29,7 @@ from backup_api.paging import ItemRange, Page
 from backup_engine.query.binding import Bound
 from backup_engine.query.sort import SortKey
 from backup_engine.query.sql import build_condition, build_order
-from backup_engine.records.tables import BACKUPS
+from backup_engine.records.tables import BACKUPS, CAPTURE_JOURNAL, VERIFICATIONS
 
 COLUMNS: Final = {
     **{name: BACKUPS.c[name] for name in BackupRecord.model_fields if name in BACKUPS.c},
@@ -98,7 +98,7 @@ class BackupRecords:
         row = insert(BACKUPS).values(**asdict(new), **unknown_yet).returning(*BACKUPS.c)
         try:  # the partial unique indexes decide: two racers would both pass a SELECT
             async with self._connection.begin_nested():  # a clash must not doom the outer work
-                return _stored((await self._connection.execute(row)).mappings().one())
+                return stored_backup((await self._connection.execute(row)).mappings().one())
         except IntegrityError as clash:
             # which index it was, each database says in its own words; so look, in order of §14
             same_name = (BACKUPS.c.name == new.name) & (BACKUPS.c.is_on_demand == true())
@@ -110,7 +110,7 @@ class BackupRecords:
         """The record with this id, or None."""
         found = await self._connection.execute(select(BACKUPS).where(BACKUPS.c.id == backup_id))
         row = found.mappings().one_or_none()
-        return _stored(row) if row is not None else None
+        return stored_backup(row) if row is not None else None
 
     async def list_page(
         self, condition: Bound | None, order: Sequence[SortKey], items: ItemRange | None
@@ -127,7 +127,7 @@ class BackupRecords:
             return Page((), first, total)
         page = select(BACKUPS).where(where).order_by(*build_order(order, COLUMNS))
         rows = await self._connection.execute(page.offset(first).limit(length))
-        return Page(tuple(_stored(row).record for row in rows.mappings()), first, total)
+        return Page(tuple(stored_backup(row).record for row in rows.mappings()), first, total)
 
     async def list_in(
         self, statuses: Collection[Status], after_id: int = 0, limit: int = 500
@@ -137,7 +137,7 @@ class BackupRecords:
         rows = await self._connection.execute(
             select(BACKUPS).where(wanted).order_by(BACKUPS.c.id).limit(limit)
         )
-        return [_stored(row) for row in rows.mappings()]
+        return [stored_backup(row) for row in rows.mappings()]
 
     async def list_expired(
         self, statuses: Collection[Status], before_ms: int, limit: int
@@ -165,7 +165,7 @@ class BackupRecords:
             .order_by(BACKUPS.c.time_initiated)
             .limit(limit)
         )
-        return [_stored(row) for row in rows.mappings()]
+        return [stored_backup(row) for row in rows.mappings()]
 
     async def change_description(self, backup_id: int, description: str) -> None:
         """Write the description; a record that is gone is left gone."""
@@ -186,7 +186,13 @@ class BackupRecords:
         return await self._update(here, {**(changes or {}), "status": to}) == 1
 
     async def remove(self, backup_id: int) -> None:
-        """Remove a record; one that is gone is as good as removed."""
+        """Remove a record and what hangs on it; one that is gone is as good as removed."""
+        await self._connection.execute(
+            delete(VERIFICATIONS).where(VERIFICATIONS.c.backup_id == backup_id)
+        )
+        await self._connection.execute(
+            delete(CAPTURE_JOURNAL).where(CAPTURE_JOURNAL.c.backup_id == backup_id)
+        )
         await self._connection.execute(delete(BACKUPS).where(BACKUPS.c.id == backup_id))
 
     async def _exists(self, where: ColumnElement[bool]) -> bool:
@@ -207,7 +213,8 @@ def _is_good(table: FromClause) -> ColumnElement[bool]:
     )
 
 
-def _stored(row: RowMapping) -> StoredBackup:
+def stored_backup(row: RowMapping) -> StoredBackup:
+    """Build the record and what the engine alone knows from a row of the table."""
     record = BackupRecord.model_validate(dict(row))
     return StoredBackup(
         record,

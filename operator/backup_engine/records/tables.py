@@ -132,3 +132,36 @@ ENDED_SESSIONS: Final = Table(
     Column("id", String(64), primary_key=True),
     Column("until", BigInteger, nullable=False),  # epoch s
 )
+
+# What is known of the archive of a backup; no row: nothing yet.
+VERIFICATIONS: Final = Table(
+    "verifications",
+    METADATA,
+    Column("backup_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("reason", _TEXT),
+    Column("message", _TEXT),
+    Column("depth", String(16)),
+    Column("time_verified", BigInteger),  # epoch ms
+    Column("time_requested", BigInteger),  # epoch ms
+    Column("kinds", JSON),  # [[apiVersion, resource, is_defined]], what the archive needs served
+    Column("incompatibilities", JSON),
+    Column("conversions", JSON),
+    Column("compatibility_basis", String(64)),  # digest of what it was judged against
+)
+
+# When the archives of a directory were last looked at; "" is the archive URL's own.
+ARCHIVE_LOOKS: Final = Table(
+    "archive_looks",
+    METADATA,
+    Column("directory", _TEXT, primary_key=True),
+    Column("time_seen", BigInteger, nullable=False),  # epoch ms
+)
+
+# What a running capture has finished, so that another process can go on (ADR 8).
+CAPTURE_JOURNAL: Final = Table(
+    "capture_journal",
+    METADATA,
+    Column("backup_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("sequence", Integer, primary_key=True, autoincrement=False),
+    Column("entry", _TEXT, nullable=False),
+)
