@@ -72,6 +72,8 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     add("--tls-cert", type=Path, metavar="F", help="certificate chain, PEM")
     add("--tls-key", type=Path, metavar="F", help="private key, PEM")
     add("--tls-self-signed", action="store_true", help="make a CA and certificate in D/tls")
+    add("--tls-secret", metavar="[NS/]NAME", help="certificate in a Secret, made if absent")
+    add("--signing-secret", metavar="[NS/]NAME", help="keys to sign with, shared by all engines")
     add("--plain-http", action="store_true", help="no TLS; only on a loopback address")
     add(
         "--tls-name", action="append", metavar="NAME", help="further name of the server; repeatable"

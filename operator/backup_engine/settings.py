@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from backup_engine.cluster_keys.secrets import SecretRef, parse_secret_ref
 from backup_engine.errors import EngineError
 from backup_engine.runs.schedule import parse_time_of_day
 
@@ -78,6 +79,8 @@ class Settings(BaseSettings):
     tls_cert: Path | None = None
     tls_key: Path | None = None
     tls_self_signed: bool = False
+    tls_secret: Annotated[SecretRef | None, NoDecode] = None
+    signing_secret: Annotated[SecretRef | None, NoDecode] = None
     plain_http: bool = False
     tls_name: Annotated[tuple[str, ...], NoDecode] = ()
     scan_interval: float = Field(default=60.0, gt=0)  # seconds
@@ -89,6 +92,11 @@ class Settings(BaseSettings):
     @classmethod
     def _parse_listen(cls, value: object) -> object:
         return parse_listen_address(value) if isinstance(value, str) else value
+
+    @field_validator("tls_secret", "signing_secret", mode="before")
+    @classmethod
+    def _parse_secret(cls, value: object) -> object:
+        return parse_secret_ref(value) if isinstance(value, str) else value
 
     @field_validator("nightly_at", mode="before")
     @classmethod
@@ -135,6 +143,8 @@ class Settings(BaseSettings):
     def _check_signing(self) -> Self:
         if self.no_signing and self.require_signature:
             raise ValueError("--no-signing and --require-signature exclude each other")
+        if self.no_signing and self.signing_secret is not None:
+            raise ValueError("--no-signing and --signing-secret exclude each other")
         return self
 
     @model_validator(mode="after")
@@ -142,9 +152,11 @@ class Settings(BaseSettings):
         given = self.tls_cert is not None or self.tls_key is not None
         if given and (self.tls_cert is None or self.tls_key is None):
             raise ValueError("--tls-cert and --tls-key belong together")
-        if [given, self.tls_self_signed, self.plain_http].count(True) != 1:
+        is_shared = self.tls_secret is not None
+        if [given, self.tls_self_signed, is_shared, self.plain_http].count(True) != 1:
             raise ValueError(
-                "choose one of --tls-cert with --tls-key, --tls-self-signed, --plain-http"
+                "choose one of --tls-cert with --tls-key, --tls-self-signed, --tls-secret,"
+                " --plain-http"
             )
         if self.plain_http and not self.listen.is_loopback:
             raise ValueError(

@@ -12,7 +12,8 @@ the truststore before its first signature; removing it there is how it loses its
 
 import fcntl
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -42,6 +43,8 @@ DIRECTORY_MODE: Final = 0o700
 PRIVATE_MODE: Final = 0o600
 PUBLIC_MODE: Final = 0o644
 
+_PLACES: Final = re.compile(r"(ca|signer)\.pem|[A-Za-z0-9_-][A-Za-z0-9_.-]*\.crt", re.ASCII)
+
 
 @dataclass(frozen=True, slots=True)
 class SigningDirectory:
@@ -64,25 +67,22 @@ class SigningDirectory:
         """Folder with the certificates of trusted CAs."""
         return self.path / "truststore"
 
-    def ensure_signer(self, now: datetime) -> Signer:
+    def ensure_signer(self, now: datetime, renew_before: timedelta = RENEW_BEFORE) -> Signer:
         """Return the signer to be used at ``now``, made or renewed where needed.
 
-        Raises SigningError, also for a file that cannot be read: a key is never replaced because
-        it looks odd.
+        ``renew_before`` is how long before its end it is renewed. Raises SigningError, also for a
+        file that cannot be read: a key is never replaced because it looks odd.
         """
         try:
-            for directory in (self.path, self.ca.parent, self.signer.parent, self.truststore):
-                directory.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+            self._make_directories()
             with _locked(self.path / "lock"):
                 signer = _find_signer(self.signer)
-                if signer is None or _is_ending(signer, now):
+                if signer is None or _is_ending(signer, now, renew_before):
                     signer = _make_signer(self._ensure_ca(now), now)
                     _write(self.signer, _to_pem(signer), PRIVATE_MODE)
                 return signer
         except OSError as trouble:
-            raise SigningError(
-                "SigningKeyUnreadable", f"{trouble.filename or self.path}: {trouble.strerror}"
-            ) from trouble
+            raise _unusable(self.path, trouble) from trouble
 
     def load_trust(self, *, is_signature_required: bool = False) -> Trust:
         """Read the truststore, old CAs and all; empty or absent: nobody is trusted.
@@ -90,6 +90,51 @@ class SigningDirectory:
         Raises SigningError for a file that is no certificate.
         """
         return load_trust(self.truststore, is_signature_required=is_signature_required)
+
+    def dump(self) -> dict[str, bytes]:
+        """Return keys and truststore as ``ca.pem``, ``signer.pem`` and ``*.crt``.
+
+        Raises SigningError.
+        """
+        try:
+            with _locked(self.path / "lock"):
+                files = [self.ca, self.signer, *self.truststore.glob("*.crt")]
+                return {file.name: file.read_bytes() for file in files if file.is_file()}
+        except OSError as trouble:
+            raise _unusable(self.path, trouble) from trouble
+
+    def load(self, content: Mapping[str, bytes]) -> None:
+        """Make the directory hold what ``dump`` returned, and nothing else; raises SigningError."""
+        if unknown := [name for name in content if not _PLACES.fullmatch(name)]:
+            raise SigningError(
+                "SigningKeyUnreadable",
+                f"expected {self.ca.name}, {self.signer.name} and certificates with the ending"
+                f" .crt, found {', '.join(sorted(unknown))}",
+            )
+        try:
+            self._make_directories()
+            with _locked(self.path / "lock"):
+                wanted = {self._place(name): value for name, value in content.items()}
+                # the truststore first, and what is no longer trusted last
+                for file, value in sorted(wanted.items(), key=lambda each: each[0].suffix):
+                    if not file.is_file() or file.read_bytes() != value:
+                        is_public = file.parent == self.truststore
+                        _write(file, value, PUBLIC_MODE if is_public else PRIVATE_MODE)
+                for file in (self.ca, self.signer, *self.truststore.glob("*.crt")):
+                    if file not in wanted:
+                        file.unlink(missing_ok=True)
+        except OSError as trouble:
+            raise _unusable(self.path, trouble) from trouble
+
+    def _place(self, name: str) -> Path:
+        for file in (self.ca, self.signer):
+            if name == file.name:
+                return file
+        return self.truststore / name
+
+    def _make_directories(self) -> None:
+        for directory in (self.path, self.ca.parent, self.signer.parent, self.truststore):
+            directory.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
 
     def _ensure_ca(self, now: datetime) -> Signer:
         ca = _find_signer(self.ca)
@@ -104,8 +149,8 @@ class SigningDirectory:
         return ca
 
 
-def _is_ending(signer: Signer, now: datetime) -> bool:
-    return signer.chain[0].not_valid_after_utc - RENEW_BEFORE < now
+def _is_ending(signer: Signer, now: datetime, renew_before: timedelta) -> bool:
+    return signer.chain[0].not_valid_after_utc - renew_before < now
 
 
 def _make_ca(now: datetime) -> Signer:
@@ -195,6 +240,10 @@ def _find_signer(file: Path) -> Signer | None:
     if not isinstance(key, Ed25519PrivateKey) or chain[0].public_key() != key.public_key():
         raise _unreadable(file)
     return Signer(key, chain)
+
+
+def _unusable(path: Path, trouble: OSError) -> SigningError:
+    return SigningError("SigningKeyUnreadable", f"{trouble.filename or path}: {trouble.strerror}")
 
 
 def _unreadable(file: Path) -> SigningError:
