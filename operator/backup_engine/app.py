@@ -27,6 +27,9 @@ from backup_engine.auth.sec_tokens import OWN_LABEL, TokenFile, ensure_token
 from backup_engine.auth.watched_file import WatchedFile
 from backup_engine.backups import Backups
 from backup_engine.cluster import ClusterConnection
+from backup_engine.cluster_keys.certificate import SharedCertificate
+from backup_engine.cluster_keys.secrets import ClusterSecrets
+from backup_engine.cluster_keys.signing import SharedSigning
 from backup_engine.configurations import DEFAULT, Configurations
 from backup_engine.data_directory import DataDirectory, locked
 from backup_engine.deploys import Deploys
@@ -70,6 +73,8 @@ from backup_engine.tls.serving import (
 )
 
 ALWAYS_NAMED: Final = ("localhost", "127.0.0.1")
+
+Work = tuple[Callable[[], Awaitable[None]], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,10 +195,12 @@ async def serve(settings: Settings, environment: Mapping[str, str]) -> None:
             # two engines on one SQLite file would each restart the captures of the other
             opened.enter_context(locked(directory))
         listener = opened.enter_context(open_listener(settings.listen))
-        tls, certificate_work = await _open_tls(settings, directory)
-        tokens = await _open_tokens(settings, directory)
         connection = _find_cluster(settings, environment)
         cluster = await opened.enter_async_context(connection)
+        secrets = ClusterSecrets(cluster)
+        tls, certificate_work = await _open_tls(settings, directory, secrets)
+        signing_work = await _share_signing(settings, directory, secrets)
+        tokens = await _open_tokens(settings, directory)
         archive_url = settings.archive_url or directory.archives.as_uri()
         places = ArchivePlaces(archive_url)
         store = places.open(None)
@@ -211,7 +218,9 @@ async def serve(settings: Settings, environment: Mapping[str, str]) -> None:
         engine = await build_engine(database, cluster, places, gate, installed_product(), conduct)
         server = EngineServer(engine.app, listener, tls)
         watch = ArchiveWatch(database, places, settings.scan_interval, safekeeping)
-        await _run_together(server, (*engine.background, watch.run, *certificate_work))
+        await _run_together(
+            server, (*engine.background, watch.run, *certificate_work, *signing_work)
+        )
 
 
 async def _run_together(
@@ -243,19 +252,37 @@ def _load_safekeeping(settings: Settings, directory: DataDirectory) -> Safekeepi
 
 
 async def _open_tls(
-    settings: Settings, directory: DataDirectory
-) -> tuple[SSLContext | None, tuple[Callable[[], Awaitable[None]], ...]]:
+    settings: Settings, directory: DataDirectory, secrets: ClusterSecrets
+) -> tuple[SSLContext | None, Work]:
     """Prepare TLS and the work that keeps it fresh; (None, ()) for plain HTTP."""
     if settings.plain_http:
         return None, ()
+    own = () if settings.listen.is_any else (settings.listen.host,)
+    names = (*ALWAYS_NAMED, *own, *settings.tls_name)
+    if settings.tls_secret is not None:
+        ref = settings.tls_secret.resolve()
+        shared = SharedCertificate(secrets, ref, directory.tls, names, _utc_now)
+        await shared.ensure()
+        context = await asyncio.to_thread(build_server_context, shared.files)
+        return context, (lambda: shared.keep_fresh(context),)
     if settings.tls_cert is not None and settings.tls_key is not None:
         files = CertificateFiles(settings.tls_cert, settings.tls_key)
     else:
-        own = () if settings.listen.is_any else (settings.listen.host,)
-        names = (*ALWAYS_NAMED, *own, *settings.tls_name)
         files = await asyncio.to_thread(ensure_self_signed, directory.tls, names, _utc_now())
     context = await asyncio.to_thread(build_server_context, files)
     return context, (lambda: keep_certificate_fresh(context, files),)
+
+
+async def _share_signing(
+    settings: Settings, directory: DataDirectory, secrets: ClusterSecrets
+) -> Work:
+    """Take the signing keys from a Secret, where one is named, and go on doing so."""
+    if settings.signing_secret is None:
+        return ()
+    signing = SigningDirectory(directory.signing)
+    shared = SharedSigning(secrets, settings.signing_secret.resolve(), signing, _utc_now)
+    await shared.ensure()
+    return (shared.keep_fresh,)
 
 
 async def _open_tokens(settings: Settings, directory: DataDirectory) -> TokenFile:

@@ -44,9 +44,7 @@ class SharedSigning:
             stored = await self.secrets.find(self.ref)
             if stored is not None:
                 await asyncio.to_thread(self.directory.load, stored.data)
-            await asyncio.to_thread(
-                self.directory.ensure_signer, self.clock(), RENEW_SHARED_BEFORE
-            )
+            await asyncio.to_thread(self.directory.ensure_signer, self.clock(), RENEW_SHARED_BEFORE)
             content = await asyncio.to_thread(self.directory.dump)
             try:
                 if stored is None:
