@@ -12,6 +12,7 @@ settings.load_profile("project")
 pytest_plugins = [
     "fixtures.cluster",
     "fixtures.engine",
+    "fixtures.installation",
     "fixtures.appliance",
     "fixtures.operator_process",
 ]

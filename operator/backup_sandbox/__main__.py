@@ -43,6 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
     up.add_argument("--dir", type=Path, required=True, metavar="D", help="the sandbox's folder")
     up.add_argument("--port", type=_port, metavar="P", help="the API server's port (any free one)")
     up.add_argument("--controllers", action="store_true", help="run kube-controller-manager too")
+    up.add_argument("--audit", action="store_true", help="log every request in D/logs/audit.log")
     up.add_argument("--node", action="store_true", help="run a node too (not in this version)")
     up.add_argument(
         "--crds",
@@ -93,12 +94,16 @@ def _up(arguments: argparse.Namespace) -> None:
             "--node (scheduler, kubelet, kube-proxy, DNS) is not available in this version: "
             "leave it out, or use a cluster of your own"
         )
-    options = Options(arguments.port, arguments.controllers, tuple(arguments.crds))
+    options = Options(arguments.port, arguments.controllers, arguments.audit, tuple(arguments.crds))
     if not arguments.foreground:
         _print_access(start_detached(arguments.dir, options))
         return
     with running_sandbox(
-        arguments.dir, port=options.port, controllers=options.controllers, crds=options.crds
+        arguments.dir,
+        port=options.port,
+        controllers=options.controllers,
+        audit=options.audit,
+        crds=options.crds,
     ) as sandbox:
         _print_access(sandbox)
         with suppress(KeyboardInterrupt):  # the usual way to end it

@@ -44,8 +44,20 @@ def etcd_arguments(binary: Path, layout: Layout, ports: Ports) -> list[str]:
     ]
 
 
-def apiserver_arguments(binary: Path, layout: Layout, ports: Ports) -> list[str]:
+# Who asked for what, and with which result; no bodies, for they may hold secrets.
+AUDIT_POLICY = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived", "ResponseStarted"],
+    "rules": [{"level": "Metadata"}],
+}
+
+
+def apiserver_arguments(
+    binary: Path, layout: Layout, ports: Ports, *, audit: bool = False
+) -> list[str]:
     """Build the kube-apiserver's command line, with the authorization of a real cluster."""
+    audited = [f"--audit-policy-file={layout.audit_policy}", f"--audit-log-path={layout.audit_log}"]
     tokens = layout.key(certificates.TOKENS)
     return [
         str(binary),
@@ -69,6 +81,7 @@ def apiserver_arguments(binary: Path, layout: Layout, ports: Ports) -> list[str]
         f"--service-cluster-ip-range={SERVICE_NETWORK}",
         "--allow-privileged=true",
         "--profiling=false",
+        *(audited if audit else ()),
     ]
 
 

@@ -31,6 +31,16 @@ class Layout:
         return self.root / "logs"
 
     @property
+    def audit_policy(self) -> Path:
+        """What the API server writes to its audit log."""
+        return self.root / "audit-policy.json"
+
+    @property
+    def audit_log(self) -> Path:
+        """One JSON line per request, if the sandbox was asked to keep an audit log."""
+        return self.logs / "audit.log"
+
+    @property
     def certificates(self) -> Path:
         """The folder of keys and certificates."""
         return self.root / "certificates"
@@ -51,6 +61,7 @@ class Layout:
         return (
             self.kubeconfig,
             self.logs,
+            self.audit_policy,
             self.certificates,
             self.etcd,
             self.kubectl_cache,

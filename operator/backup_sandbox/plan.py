@@ -15,6 +15,7 @@ class Plan:
     binaries: dict[str, str]
     port: int | None
     has_controllers: bool
+    has_audit: bool
     crds: list[str]
     tie: int  # file descriptor to read
     report: int  # file descriptor to write

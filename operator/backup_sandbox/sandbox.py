@@ -39,6 +39,7 @@ class Options:
 
     port: int | None = None
     controllers: bool = False
+    audit: bool = False  # keep an audit log
     crds: tuple[Path, ...] = ()  # files or folders, applied before the controllers start
 
 
@@ -102,6 +103,7 @@ def running_sandbox(
     *,
     port: int | None = None,
     controllers: bool = False,
+    audit: bool = False,
     crds: Sequence[Path] = (),
 ) -> Iterator[Sandbox]:
     """Run a sandbox in ``root`` for the length of a block; it also ends if this process dies.
@@ -109,7 +111,7 @@ def running_sandbox(
     Raises SandboxError if ``root`` has a running one, or if this one does not start or has ended
     before the block did.
     """
-    layout, options = _prepared(root), Options(port, controllers, tuple(crds))
+    layout, options = _prepared(root), Options(port, controllers, audit, tuple(crds))
     with exclusive(layout.lock, f"waiting for another start or stop of {layout.root}"):
         if _find_running(layout) is not None:
             raise SandboxError(f"{layout.root} has a running sandbox: stop it first")
@@ -173,6 +175,8 @@ def _require_same(state: State, options: Options, layout: Layout) -> None:
         )
     if options.controllers and not state.has_controllers:
         raise SandboxError(f"the sandbox in {layout.root} runs without controllers: stop it first")
+    if options.audit and not state.has_audit:
+        raise SandboxError(f"the sandbox in {layout.root} keeps no audit log: stop it first")
 
 
 def _apply(layout: Layout, kubectl: Path, crds: Sequence[Path]) -> None:
@@ -225,6 +229,7 @@ class _Tied:
             binaries={name: str(path) for name, path in binaries.items()},
             port=options.port,
             has_controllers=options.controllers,
+            has_audit=options.audit,
             crds=[str(path.absolute()) for path in options.crds],
             tie=tie,
             report=report,

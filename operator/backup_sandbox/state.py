@@ -53,6 +53,7 @@ class State:
     supervisor: Process
     ports: Ports
     has_controllers: bool
+    has_audit: bool
     kubectl: str
     is_ready: bool = False
     children: dict[str, Process] = field(default_factory=dict)
@@ -79,6 +80,7 @@ class State:
                 supervisor=Process(**stored["supervisor"]),
                 ports=Ports(**stored["ports"]),
                 has_controllers=stored["has_controllers"],
+                has_audit=stored.get("has_audit", False),
                 kubectl=stored["kubectl"],
                 is_ready=stored["is_ready"],
                 children={name: Process(**child) for name, child in stored["children"].items()},

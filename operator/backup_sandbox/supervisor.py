@@ -20,6 +20,7 @@ from types import FrameType
 
 from backup_sandbox import certificates, probe, tether
 from backup_sandbox.components import (
+    AUDIT_POLICY,
     apiserver_arguments,
     controllers_arguments,
     etcd_arguments,
@@ -117,12 +118,20 @@ class Supervisor:
             supervisor=Process.identify(os.getpid()),
             ports=ports,
             has_controllers=self._plan.has_controllers,
+            has_audit=self._plan.has_audit,
             kubectl=binaries[KUBECTL],
         )
         self._store(is_ready=False)
         self._write_kubeconfig(layout.kubeconfig, certificates.ADMIN, ports)
         self._spawn(ETCD_BINARY, etcd_arguments(Path(binaries[ETCD_BINARY]), layout, ports))
-        self._spawn(APISERVER, apiserver_arguments(Path(binaries[APISERVER]), layout, ports))
+        if self._plan.has_audit:
+            layout.audit_policy.write_text(json.dumps(AUDIT_POLICY))
+        self._spawn(
+            APISERVER,
+            apiserver_arguments(
+                Path(binaries[APISERVER]), layout, ports, audit=self._plan.has_audit
+            ),
+        )
         self._wait_for(APISERVER, ports, probe.SERVING)
 
     def _start_controllers(self, ports: Ports) -> None:

@@ -79,7 +79,9 @@ def test_a_purge_removes_the_sandbox_and_nothing_of_the_user(tmp_path: Path) -> 
     for folder in (layout.logs, layout.certificates, layout.etcd):
         folder.mkdir(parents=True)
     ended = Process(1, "started in another life")
-    State(ended, Ports(1, 2, 3), has_controllers=False, kubectl="").store(layout.state)
+    State(ended, Ports(1, 2, 3), has_controllers=False, has_audit=False, kubectl="").store(
+        layout.state
+    )
     (layout.root / "mine").write_text("a file of the user")
 
     assert main(["down", "--dir", str(layout.root), "--purge"]) == 0

@@ -157,6 +157,7 @@ def test_a_state_is_read_back_as_it_was_stored(tmp_path: Path) -> None:
         supervisor=Process(1, "a"),
         ports=Ports(1, 2, 3),
         has_controllers=True,
+        has_audit=False,
         kubectl="/kubectl",
         is_ready=True,
         children={"etcd": Process(2, "b")},
