@@ -39,9 +39,9 @@ format: install ## let ruff format and mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-generate: install ## write crds/, manifests/crds/ and docs/reference/ anew from the models
+generate: install ## write crds/, manifests/crds/crds.yaml and docs/reference/ anew from the models
 	$(BIN)/python -m backup_operator crds --out crds --docs docs/reference
-	$(BIN)/python -m backup_operator crds --out manifests/crds
+	$(BIN)/python -m backup_operator crds > manifests/crds/crds.yaml
 
 lock: install ## pin anew, with hashes and without index addresses
 	$(BIN)/python -m venv $(VENV)/lock
