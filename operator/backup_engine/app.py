@@ -14,6 +14,7 @@ from typing import Final
 from fastapi import FastAPI
 
 from backup_api.endpoints import API_ROOT
+from backup_api.extensions.engine import RESTORES_EXTENSION
 from backup_engine.api_versions import list_api_versions
 from backup_engine.archive.encryption import Recipients, load_identities, load_recipients
 from backup_engine.archive.places import ArchivePlaces
@@ -39,11 +40,14 @@ from backup_engine.product import Product, build_about, build_console, installed
 from backup_engine.records.configurations import ConfigurationRecords
 from backup_engine.records.database import Database
 from backup_engine.records.sqlite import build_sqlite_url, is_sqlite
+from backup_engine.restore_extension import RestoreExtension
+from backup_engine.restores import Restores
 from backup_engine.routes.archives import build_archive_routes
 from backup_engine.routes.backups import build_backup_routes
 from backup_engine.routes.configurations import build_configuration_routes
 from backup_engine.routes.deploys import build_deploy_routes
 from backup_engine.routes.descriptions import build_about_routes
+from backup_engine.routes.engine import build_engine_routes
 from backup_engine.routes.front_door import FrontDoor
 from backup_engine.routes.health import build_health_routes
 from backup_engine.routes.help import build_help_routes
@@ -54,10 +58,16 @@ from backup_engine.routes.hosts import (
     build_tunnel_routes,
 )
 from backup_engine.routes.logout import build_logout_routes
+from backup_engine.routes.restore_extension import build_restore_extension_routes
+from backup_engine.routes.restores import build_restore_routes
 from backup_engine.routes.table import OPENAPI_PATH, RIGHTS, ServedTable, list_operations
 from backup_engine.runs.capturing import Capturing
 from backup_engine.runs.deploying import Deployer, Preparation
 from backup_engine.runs.nightly import Nightly, NightlyRules
+from backup_engine.runs.origins import Origins
+from backup_engine.runs.planning import Planning
+from backup_engine.runs.restorer import Restorer
+from backup_engine.runs.restoring import ArchiveOpener, RestoreRules, Restoring
 from backup_engine.runs.rules import DeployedRules, ReadRules
 from backup_engine.runs.runner import Runner
 from backup_engine.runs.safekeeping import UNPROTECTED, Safekeeping
@@ -85,6 +95,8 @@ class UseCases:
     configurations: Configurations
     deploys: Deploys
     archives: Archives
+    restores: Restores
+    restore_extension: RestoreExtension
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +107,12 @@ class Engine:
     runner: Runner
     deployer: Deployer
     nightly: Nightly
+    restorer: Restorer
 
     @property
     def background(self) -> tuple[Callable[[], Awaitable[None]], ...]:
         """Work that goes on while the app is served; each ends by cancellation."""
-        return self.runner.run, self.deployer.run, self.nightly.run
+        return self.runner.run, self.deployer.run, self.nightly.run, self.restorer.run
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +122,7 @@ class Conduct:
     clock: Callable[[], datetime]
     nightly: NightlyRules = field(default_factory=NightlyRules)
     capture_rules: ReadRules | None = None
+    restore_rules: RestoreRules = field(default_factory=RestoreRules)
     safekeeping: Safekeeping = UNPROTECTED
 
 
@@ -134,14 +148,34 @@ async def build_engine(
     runner = Runner(database, places, capturing)
     deployer = Deployer(database, hosts, Preparation(cluster, places), clock)
     nightly = Nightly(database, places, console, product, clock, conduct.nightly, runner.wake)
+    origins = Origins(places, cluster)
+    restorer = build_restorer(database, cluster, places, origins, conduct, runner.wake)
     cases = UseCases(
         backups=Backups(database, hosts, product, clock, runner.wake),
         configurations=Configurations(database, hosts, places),
         deploys=Deploys(database, hosts, clock, deployer.wake),
         archives=Archives(database, places, conduct.safekeeping, cluster),
+        restores=Restores(database, console, origins, clock, restorer.wake),
+        restore_extension=RestoreExtension(database, restorer.wake),
     )
     app = build_app(database, gate, cases, Hosts(hosts), product)
-    return Engine(app, runner, deployer, nightly)
+    return Engine(app, runner, deployer, nightly, restorer)
+
+
+def build_restorer(
+    database: Database,
+    cluster: ClusterConnection,
+    places: ArchivePlaces,
+    origins: Origins,
+    conduct: Conduct,
+    wake_runner: Callable[[], None],
+) -> Restorer:
+    """Put together what carries restores out."""
+    opener = ArchiveOpener(database, places, conduct.safekeeping)
+    clock, rules = conduct.clock, conduct.restore_rules
+    restoring = Restoring(database, cluster, opener, origins, clock, rules)
+    planning = Planning(database, cluster, opener, clock, rules)
+    return Restorer(database, restoring, planning, wake_runner)
 
 
 def build_app(
@@ -177,6 +211,9 @@ def build_app(
         build_about_routes(build_about(product), list_api_versions(), read_documentation),
         build_help_routes(read_documentation, gate),
         build_archive_routes(cases.archives, gate),
+        build_restore_routes(cases.restores),
+        build_engine_routes(product, (RESTORES_EXTENSION,)),
+        build_restore_extension_routes(cases.restore_extension),
     ):
         app.include_router(router, prefix=API_ROOT)
     app.include_router(build_logout_routes(gate))

@@ -38,6 +38,7 @@ from backup_engine.records.backups import (
 )
 from backup_engine.records.configurations import ConfigurationRecords
 from backup_engine.records.database import Database
+from backup_engine.records.exclusion import RestoreRunningError
 from backup_engine.runs.beginning import WantedBackup, build_new_backup
 
 Clock = Callable[[], datetime]
@@ -151,6 +152,9 @@ class Backups:
             except NameTakenError as clash:
                 message = f'A backup with the name "{new.name}" exists; choose another'
                 raise RefusalError(CreateBackupErrors.NAME_TAKEN, message) from clash
+            except RestoreRunningError as clash:
+                message = "A restore runs; no backup can begin until it is over"
+                raise RefusalError(CreateBackupErrors.RESTORE_RUNNING, message) from clash
             except HostBusyError as clash:
                 message = f"A backup is already in progress on host {new.host_id}"
                 raise RefusalError(CreateBackupErrors.HOST_BUSY, message) from clash

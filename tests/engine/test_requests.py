@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from backup_api.endpoints import API_ROOT
-from backup_engine.routes.table import RIGHTS
+from backup_engine.routes.table import EXTENSION_RIGHTS, RIGHTS
 from localengine import BACKUPS, LocalEngine
 
 ERROR_MEMBERS = {"http_response", "code", "description", "details", "message"}
@@ -268,7 +268,8 @@ async def test_openapi_describes_every_endpoint_and_no_validation_of_fastapi(
     }
     assert ("POST", BACKUPS) in operations
     assert ("DELETE", f"{BACKUPS}/{{id}}") in operations
-    assert operations == {(each.method, API_ROOT + each.path) for each in RIGHTS}
+    served = {**RIGHTS, **EXTENSION_RIGHTS}
+    assert operations == {(each.method, API_ROOT + each.path) for each in served}
     assert "HTTPValidationError" not in document["components"]["schemas"]
     create = document["paths"][BACKUPS]["post"]
     assert {parameter["name"] for parameter in create["parameters"]} == {

@@ -25,6 +25,7 @@ class Resource(StrEnum):
     HOSTS = "hosts"
     ARCHIVES = "archives"  # what is in them, Secrets apart
     SECRETS = "secrets"  # those in archives, in clear
+    RESTORES = "restores"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ from sqlalchemy import (
     delete,
     exists,
     false,
-    func,
     insert,
     not_,
     or_,
@@ -29,6 +28,8 @@ from backup_api.paging import ItemRange, Page
 from backup_engine.query.binding import Bound
 from backup_engine.query.sort import SortKey
 from backup_engine.query.sql import build_condition, build_order
+from backup_engine.records.exclusion import ensure_no_restore, lock_beginnings
+from backup_engine.records.pages import read_page
 from backup_engine.records.tables import BACKUPS, CAPTURE_JOURNAL, VERIFICATIONS
 
 COLUMNS: Final = {
@@ -88,7 +89,10 @@ class BackupRecords:
         self._connection = connection
 
     async def add(self, new: NewBackup) -> StoredBackup:
-        """Store ``new``; raises NameTakenError, or else HostBusyError."""
+        """Store ``new``.
+
+        Raises NameTakenError, or else RestoreRunningError, or else HostBusyError (spec §14).
+        """
         unknown_yet = {
             "status": Status.INITIALIZING,
             "size_on_disk": 0,
@@ -96,14 +100,18 @@ class BackupRecords:
             "is_version_compatible": True,
         }
         row = insert(BACKUPS).values(**asdict(new), **unknown_yet).returning(*BACKUPS.c)
+        await lock_beginnings(self._connection)
         try:  # the partial unique indexes decide: two racers would both pass a SELECT
             async with self._connection.begin_nested():  # a clash must not doom the outer work
-                return stored_backup((await self._connection.execute(row)).mappings().one())
+                added = (await self._connection.execute(row)).mappings().one()
+                await ensure_no_restore(self._connection)
+                return stored_backup(added)
         except IntegrityError as clash:
             # which index it was, each database says in its own words; so look, in order of §14
             same_name = (BACKUPS.c.name == new.name) & (BACKUPS.c.is_on_demand == true())
             if await self._exists(same_name):
                 raise NameTakenError(new.name) from clash
+            await ensure_no_restore(self._connection)
             raise HostBusyError(new.host_id) from clash
 
     async def find(self, backup_id: int) -> StoredBackup | None:
@@ -117,17 +125,10 @@ class BackupRecords:
     ) -> Page[BackupRecord]:
         """Filter, sort and cut (spec §2.10); ``items`` None is the whole list."""
         where = build_condition(condition, COLUMNS) if condition is not None else true()
-        counted = await self._connection.execute(
-            select(func.count()).select_from(BACKUPS).where(where)
+        rows = await read_page(self._connection, BACKUPS, where, build_order(order, COLUMNS), items)
+        return Page(
+            tuple(stored_backup(row).record for row in rows.records), rows.first, rows.total
         )
-        total = int(counted.scalar_one())
-        first = items.first if items is not None else 0
-        length = min(items.length, total) if items is not None else total
-        if first >= total:
-            return Page((), first, total)
-        page = select(BACKUPS).where(where).order_by(*build_order(order, COLUMNS))
-        rows = await self._connection.execute(page.offset(first).limit(length))
-        return Page(tuple(stored_backup(row).record for row in rows.mappings()), first, total)
 
     async def list_in(
         self, statuses: Collection[Status], after_id: int = 0, limit: int = 500

@@ -17,6 +17,7 @@ from sqlalchemy import (
 )
 
 from backup_api.backups import RUNNING
+from backup_api.restores import OPEN_RESTORE
 
 METADATA: Final = MetaData()
 
@@ -165,3 +166,98 @@ CAPTURE_JOURNAL: Final = Table(
     Column("sequence", Integer, primary_key=True, autoincrement=False),
     Column("entry", _TEXT, nullable=False),
 )
+
+RESTORES: Final = Table(
+    "restores",
+    METADATA,
+    Column("id", _ID, primary_key=True, autoincrement=True),
+    Column("initiated_by", _TEXT, nullable=False),
+    Column("host_id", BigInteger, nullable=False),
+    Column("time_initiated", BigInteger, nullable=False),  # epoch ms
+    Column("time_launched", BigInteger),  # epoch ms
+    Column("time_completed", BigInteger),  # epoch ms
+    Column("status", String(16), nullable=False),
+    Column("is_running", Boolean, nullable=False),
+    Column("is_recorded", Boolean, nullable=False),  # false: deleted while it ran
+    Column("is_cross_deployment_restore", Boolean, nullable=False),
+    Column("backup_id", BigInteger),  # null once it has ended
+    Column("backup_name", _TEXT, nullable=False),
+    Column("backup_version", _TEXT, nullable=False),
+    Column("backup_type", String(16), nullable=False),
+    Column("backup_filename", _TEXT, nullable=False),
+    Column("groups", JSON, nullable=False),
+    Column("options", JSON, nullable=False),
+    Column("progress", JSON, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+_IS_OPEN: Final = RESTORES.c.status.in_(sorted(OPEN_RESTORE)) & (RESTORES.c.is_recorded == true())
+
+# At most one open record: code 1011 (spec §4.2).
+Index(
+    "ux_restores_open",
+    RESTORES.c.is_recorded,
+    unique=True,
+    sqlite_where=_IS_OPEN,
+    postgresql_where=_IS_OPEN,
+)
+
+# At most one runs, with or without its record: code 1016 (spec §14 no. 20).
+Index(
+    "ux_restores_running",
+    RESTORES.c.is_running,
+    unique=True,
+    sqlite_where=RESTORES.c.is_running == true(),
+    postgresql_where=RESTORES.c.is_running == true(),
+)
+
+# The plan of each restore; ``number`` counts up whenever an older computation has become worthless.
+RESTORE_PLANS: Final = Table(
+    "restore_plans",
+    METADATA,
+    Column("restore_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("summary", JSON, nullable=False),
+)
+
+RESTORE_PLAN_ITEMS: Final = Table(
+    "restore_plan_items",
+    METADATA,
+    Column("id", _ID, primary_key=True, autoincrement=True),
+    Column("restore_id", BigInteger, nullable=False),
+    Column("number", BigInteger, nullable=False),  # of the plan
+    Column("action", String(16), nullable=False),
+    Column("api_version", _TEXT, nullable=False),
+    Column("kind", _TEXT, nullable=False),
+    Column("namespace", _TEXT),
+    Column("name", _TEXT, nullable=False),
+    Column("reason", _TEXT),
+    Column("message", _TEXT),
+    Column("changes", JSON, nullable=False),
+)
+
+Index(
+    "ix_restore_plan_items_order",
+    RESTORE_PLAN_ITEMS.c.restore_id,
+    RESTORE_PLAN_ITEMS.c.number,
+    RESTORE_PLAN_ITEMS.c.api_version,
+    RESTORE_PLAN_ITEMS.c.kind,
+    RESTORE_PLAN_ITEMS.c.namespace,
+    RESTORE_PLAN_ITEMS.c.name,
+)
+
+RESTORE_FAILURES: Final = Table(
+    "restore_failures",
+    METADATA,
+    Column("id", _ID, primary_key=True, autoincrement=True),
+    Column("restore_id", BigInteger, nullable=False),
+    Column("api_version", _TEXT, nullable=False),
+    Column("kind", _TEXT, nullable=False),
+    Column("namespace", _TEXT),
+    Column("name", _TEXT, nullable=False),
+    Column("reason", _TEXT, nullable=False),
+    Column("message", _TEXT),
+)
+
+Index("ix_restore_failures_restore", RESTORE_FAILURES.c.restore_id)

@@ -74,11 +74,15 @@ class ObjectError:
 
 @dataclass(slots=True)
 class Tally:
-    """What has been done so far; errors beyond ``LARGEST_ERRORS`` are only counted."""
+    """What has been done so far; errors beyond ``LARGEST_ERRORS`` are only counted.
+
+    ``take`` gets every error.
+    """
 
     done: Counter[Action] = field(default_factory=Counter)
     failed: int = 0
     errors: list[ObjectError] = field(default_factory=list)
+    take: Callable[[ObjectError], None] = lambda _: None
 
     @property
     def settled(self) -> int:
@@ -88,8 +92,10 @@ class Tally:
     def fail(self, key: ObjectKey, reason: str, message: str) -> None:
         """Count an object that failed."""
         self.failed += 1
+        error = ObjectError(key, reason, message)
+        self.take(error)
         if len(self.errors) < LARGEST_ERRORS:
-            self.errors.append(ObjectError(key, reason, message))
+            self.errors.append(error)
 
 
 class Applier:

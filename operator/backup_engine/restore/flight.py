@@ -41,10 +41,10 @@ async def work_through(
             for _ in range(abreast):
                 group.create_task(worker())
     except BaseExceptionGroup as several:
-        raise _first(several) from None
+        raise find_first(several) from None
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+def find_first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """Return the first single error of a tree of groups."""
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):

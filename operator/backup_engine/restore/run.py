@@ -1,6 +1,6 @@
 """A restore from beginning to end: the seam that the engine's use cases and the CLI call."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -46,11 +46,15 @@ _WEBHOOK_KINDS: Final = ("mutatingwebhookconfigurations", "validatingwebhookconf
 
 @dataclass(frozen=True, slots=True)
 class RestoreProgress:
-    """How far a restore is; ``total`` may be too high while labels are unknown."""
+    """How far a restore is; ``total`` may be too high while labels are unknown.
+
+    ``done`` is counted on while the restore runs: copy it to keep it.
+    """
 
     settled: int
     total: int
     failed: int
+    done: Mapping[Action, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,7 @@ class RestoreOutcome:
 
 
 ReportProgress = Callable[[RestoreProgress], None]
+TakeError = Callable[[ObjectError], None]
 IsStopped = Callable[[], bool]
 
 
@@ -115,7 +120,7 @@ async def plan_restore(
     return await _plan(options, archive, ground, take)
 
 
-async def restore(
+async def restore(  # noqa: PLR0913 - keywords, and each has a default
     options: RestoreOptions,
     archive: ArchiveReader,
     cluster: ClusterConnection,
@@ -123,6 +128,7 @@ async def restore(
     approved: str | None = None,
     limits: RestoreLimits | None = None,
     report: ReportProgress = _ignore,
+    take_error: TakeError = _ignore,
     is_stopped: IsStopped = _never,
 ) -> RestoreOutcome:
     """Make the cluster hold what was chosen from the archive.
@@ -131,7 +137,8 @@ async def restore(
     and nothing changed. None: apply whatever the plan is; so is a restore begun before resumed,
     for what it has done already is no longer in the plan. ``is_stopped`` is asked between objects.
 
-    An object that is refused is an error in the outcome; the others go on. Where none can go on any
+    An object that is refused is an error in the outcome, and ``take_error`` gets every one; the
+    others go on. Where none can go on any
     more, the outcome tells what was done and what remains. Raises RestoreError or ArchiveError if
     that is so from the beginning.
     """
@@ -140,11 +147,11 @@ async def restore(
         found = (await _plan(options, archive, ground, _ignore)).digest
         if found != approved:
             raise PlanChangedError(approved, found)
-    tally = Tally()
+    tally = Tally(take=take_error)
     total = ground.contents.objects
 
     def settled() -> None:
-        report(RestoreProgress(tally.settled, total, tally.failed))
+        report(RestoreProgress(tally.settled, total, tally.failed, tally.done))
 
     applier = Applier(ground.live, options.existing, ground.limits, tally, settled)
     interruption = None

@@ -65,8 +65,8 @@ def document(
 ) -> RouteOptions:
     """Build the options of the route of ``endpoint``; ``headers`` are required ones by name.
 
-    ``queries`` are optional parameters of extensions with their descriptions; lists of those take
-    Range, but no filter. ``has_bytes``: Range is one of bytes.
+    ``queries`` are optional parameters of extensions with their descriptions; lists of those that
+    know no filter take Range all the same. ``has_bytes``: Range is one of bytes.
     """
     fields: Mapping[str, Any] = {
         "name": "fields",
@@ -84,7 +84,7 @@ def document(
         parameters.append(_SORT)
     elif has_bytes:
         parameters.append(_BYTES)
-    elif queries and "kind" in queries:
+    elif queries and "kind" in queries and not endpoint.is_list:
         parameters.append(_RANGE)
     for name, description in (queries or {}).items():
         parameters.append(

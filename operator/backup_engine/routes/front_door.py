@@ -40,6 +40,7 @@ logger = logging.getLogger(__name__)
 MAX_BODY_BYTES: Final = 1024 * 1024  # spec §14
 BODY_TIMEOUT_S: Final = 30.0
 MAX_CONCURRENT: Final = 256
+WITH_BODY: Final = frozenset({"POST", "PUT"})
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _STRANGER: Final = "unknown"
@@ -156,7 +157,7 @@ class FrontDoor:
             message = f"The answer is {offered}, which Accept does not allow"
             raise RefusalError(FrameworkErrors.NOT_ACCEPTABLE, message)
         body = await _read_body(exchange, receive)
-        if operation.method == "POST" and not is_json(exchange.headers.get("content-type")):
+        if operation.method in WITH_BODY and not is_json(exchange.headers.get("content-type")):
             message = "Expected Content-Type: application/json, in UTF-8"
             raise RefusalError(FrameworkErrors.WRONG_CONTENT_TYPE, message)
         if exchange.credential is not None and exchange.version is not None:
@@ -207,14 +208,14 @@ def _check_operation(exchange: Exchange, match: Match | None) -> Operation:
 
 
 async def _read_body(exchange: Exchange, receive: Receive) -> bytes:
-    """Read the body of a POST, up to the limit; no other method's body has a meaning."""
+    """Read the body of a POST or PUT, up to the limit; no other method's body has a meaning."""
     too_large = RefusalError(
         FrameworkErrors.BODY_TOO_LARGE, f"The body is longer than {MAX_BODY_BYTES} bytes"
     )
     declared = exchange.headers.get("content-length", "0")
     if declared.isdecimal() and int(declared[:20]) > MAX_BODY_BYTES:
         raise too_large
-    if exchange.method != "POST":
+    if exchange.method not in WITH_BODY:
         return b""
     body = bytearray()
     try:

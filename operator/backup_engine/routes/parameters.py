@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Collection
 from enum import StrEnum
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from pydantic import ValidationError
 
@@ -90,11 +90,14 @@ def convert_id(text: str, unknown: EndpointErrors, not_positive: EndpointErrors)
     return number
 
 
-def convert_body(content: bytes, model: type[Body], parameter: str) -> Body:
+def convert_body(
+    content: bytes, model: type[Body], parameter: str, *, is_exact: bool = False
+) -> Body:
     """Read a body; raises RefusalError 10 if there is none, 11 if it does not fit ``model``.
 
     ``parameter`` is what the messages call it (spec §13 no. 26). NUL and lone surrogates pass in
-    ``name`` only, which has a code of its own for them (spec §14 no. 14).
+    ``name`` only, which has a code of its own for them (spec §14 no. 14). ``is_exact``: unknown
+    members, which the appliance's own requests may have (spec §2.5), do not fit either.
     """
     try:
         parsed = json.loads(content.decode("utf-8"), parse_constant=_refuse) if content else None
@@ -104,10 +107,12 @@ def convert_body(content: bytes, model: type[Body], parameter: str) -> Body:
         raise RefusalError(FrameworkErrors.MISSING_BODY, "Request body must be populated")
     if not isinstance(parsed, dict):
         raise _unfit(parameter, "expected an object")
-    members = {name: parsed[name] for name in model.model_fields if name in parsed}
+    known = parsed if is_exact else model.model_fields
+    members = {name: parsed[name] for name in known if name in parsed}
     try:  # as JSON, for in Python's own objects strictness would ask for tuples and models
         checked = {name: _checked(parameter, name, value) for name, value in members.items()}
-        return model.model_validate_json(json.dumps(checked))
+        extra: Literal["forbid"] | None = "forbid" if is_exact else None
+        return model.model_validate_json(json.dumps(checked), extra=extra)
     except RecursionError as trouble:
         raise _unfit(parameter, "it nests too deeply") from trouble
     except ValidationError as trouble:

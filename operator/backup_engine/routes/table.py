@@ -7,7 +7,7 @@ from typing import Final
 
 from backup_api import endpoints
 from backup_api.endpoints import API_ROOT, JSON, PLAIN_TEXT, Endpoint
-from backup_api.extensions import archives
+from backup_api.extensions import archives, engine, restores
 from backup_engine.auth.callers import Resource, Right, Verb
 
 OPENAPI_PATH: Final = f"{API_ROOT}/openapi.json"
@@ -46,6 +46,9 @@ class Match:
 _SEE_BACKUPS: Final = Right(Verb.GET, Resource.BACKUPS)
 _SEE_CONFIGURATIONS: Final = Right(Verb.GET, Resource.CONFIGURATIONS)
 _CHANGE_HOSTS: Final = Right(Verb.UPDATE, Resource.HOSTS)
+_SEE_RESTORES: Final = Right(Verb.GET, Resource.RESTORES)
+_PREPARE_RESTORES: Final = Right(Verb.CREATE, Resource.RESTORES)
+_SEE_ARCHIVES: Final = Right(Verb.GET, Resource.ARCHIVES)
 
 RIGHTS: Final[Mapping[Endpoint, Right | None]] = {
     endpoints.LIST_BACKUPS: _SEE_BACKUPS,
@@ -53,6 +56,11 @@ RIGHTS: Final[Mapping[Endpoint, Right | None]] = {
     endpoints.GET_BACKUP: _SEE_BACKUPS,
     endpoints.CHANGE_BACKUP: Right(Verb.UPDATE, Resource.BACKUPS),
     endpoints.DELETE_BACKUP: Right(Verb.DELETE, Resource.BACKUPS),
+    endpoints.LIST_RESTORES: _SEE_RESTORES,
+    endpoints.CREATE_RESTORE: _PREPARE_RESTORES,
+    endpoints.GET_RESTORE: _SEE_RESTORES,
+    endpoints.LAUNCH_RESTORE: Right(Verb.UPDATE, Resource.RESTORES),
+    endpoints.DELETE_RESTORE: Right(Verb.DELETE, Resource.RESTORES),
     endpoints.LIST_CONFIGURATIONS: _SEE_CONFIGURATIONS,
     endpoints.GET_CONFIGURATION: _SEE_CONFIGURATIONS,
     endpoints.LIST_STAGED_CONFIGURATIONS: _SEE_CONFIGURATIONS,
@@ -82,9 +90,6 @@ RIGHTS: Final[Mapping[Endpoint, Right | None]] = {
 }
 """The endpoints that this engine serves, with the right that each needs."""
 
-
-_SEE_ARCHIVES: Final = Right(Verb.GET, Resource.ARCHIVES)
-
 EXTENSION_RIGHTS: Final[Mapping[Endpoint, Right | None]] = {
     archives.DOWNLOAD_ARCHIVE: _SEE_ARCHIVES,
     archives.LIST_KINDS: _SEE_ARCHIVES,
@@ -93,6 +98,15 @@ EXTENSION_RIGHTS: Final[Mapping[Endpoint, Right | None]] = {
     archives.GET_OBJECT: _SEE_ARCHIVES,
     archives.DIFF_LIVE: _SEE_ARCHIVES,
     archives.DIFF_ARCHIVES: _SEE_ARCHIVES,
+    engine.DESCRIBE_ENGINE: None,
+    restores.GET_RESTORE_OPTIONS: _SEE_RESTORES,
+    restores.SET_RESTORE_OPTIONS: _PREPARE_RESTORES,
+    restores.START_PLAN: _PREPARE_RESTORES,
+    restores.GET_PLAN: _SEE_RESTORES,
+    restores.DROP_PLAN: _PREPARE_RESTORES,
+    restores.LIST_PLAN_ITEMS: _SEE_RESTORES,
+    restores.GET_RESTORE_PROGRESS: _SEE_RESTORES,
+    restores.LIST_RESTORE_FAILURES: _SEE_RESTORES,
 }
 """What this engine serves beyond the appliance's API; ``/help`` keeps to that."""
 

@@ -17,6 +17,7 @@ from backup_engine.product import CONFIGURATION_ID, Product
 from backup_engine.records.backups import BackupRecords, HostBusyError, StoredBackup
 from backup_engine.records.configurations import ConfigurationRecords
 from backup_engine.records.database import Database
+from backup_engine.records.exclusion import RestoreRunningError
 from backup_engine.records.nightly import AlreadyBegunError, NightlyRuns
 from backup_engine.runs.beginning import WantedBackup, build_new_backup
 from backup_engine.runs.persistence import persist
@@ -114,6 +115,9 @@ class Nightly:
                 begun = await BackupRecords(connection).add(new)
         except AlreadyBegunError:
             return  # another engine was quicker
+        except RestoreRunningError:
+            logger.info("the nightly run waits: a restore runs")
+            return
         except HostBusyError:
             logger.info("the nightly run waits: host %d has a backup running", self._console.id)
             return

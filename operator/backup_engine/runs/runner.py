@@ -10,6 +10,7 @@ from backup_api.backups import RUNNING, RecordStatus
 from backup_engine.archive.places import ArchivePlaces
 from backup_engine.records.backups import BackupRecords, StoredBackup
 from backup_engine.records.database import Database
+from backup_engine.records.restores import RestoreRecords
 from backup_engine.runs.capturing import Capturing
 from backup_engine.runs.persistence import persist
 from backup_engine.runs.steps import Job, Step, choose_step
@@ -65,7 +66,9 @@ class Runner:
             busy = await records.list_in(RUNNING | {RecordStatus.CANCELLING})
             # apart, and few: a store that refuses to delete must not hold captures up
             leaving = await records.list_in({RecordStatus.DELETING}, limit=MAX_REMOVALS)
-        return [*busy, *leaving]
+            restore = await RestoreRecords(connection).find_running()
+        in_use = restore.record.backup_id if restore is not None else None
+        return [*busy, *(backup for backup in leaving if backup.id != in_use)]
 
     def _step(self, backup: StoredBackup) -> None:
         running = self._running.get(backup.id)
