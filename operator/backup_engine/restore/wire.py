@@ -18,7 +18,7 @@ from backup_engine.restore.applying import ObjectError
 from backup_engine.restore.planning import Action, Existing, Plan, PlanItem
 from backup_engine.restore.request import RestoreOptions
 from backup_engine.restore.selection import ObjectRule, Selection
-from backup_engine.restore.selectors import parse_label_selector
+from backup_engine.selectors import parse_label_selector
 
 LONGEST_VALUE: Final = 1000
 MOST_RULES: Final = 1000
