@@ -1,5 +1,6 @@
 """What a status tells: mirrored members, conditions, and nothing new without a reason."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from backup_api.backups import RECORD_MEMBERS, BackupRecord, RecordStatus
 from backup_operator.decisions.backup import decide
 from backup_operator.decisions.conditions import Judgement, merge_conditions
-from backup_operator.decisions.facts import Trouble
+from backup_operator.decisions.facts import ArchiveFinding, Recollection, Trouble
 from backup_operator.decisions.merge_patch import build_merge_patch
 from backup_operator.decisions.standings import waiting
 from backup_operator.decisions.status import build_status, mirror
@@ -23,7 +24,9 @@ TRUE, FALSE, UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionSta
 
 def told(status: RecordStatus, **members: object) -> dict[str, str]:
     """The conditions of a Backup whose record is in this state."""
-    decision = decide(a_spec(), submitted(record=a_record(status, **members)), NOON)
+    seen = submitted(record=a_record(status, **members))
+    asked = Recollection(finding=ArchiveFinding(None))
+    decision = decide(a_spec(), replace(seen, memory=asked), NOON)
     assert isinstance(decision, Report)
     stored = build_status(a_spec(), 1, BackupStatus(), decision.standing, NOON)
     return {one.type: one.status.value for one in stored.conditions}

@@ -18,7 +18,7 @@ from fixtures.cluster import Cluster
 from fixtures.operator_process import OperatorProcess, build_operator
 from fixtures.scene import Scene, connect
 
-pytestmark = [pytest.mark.cluster, pytest.mark.process]
+pytestmark = [pytest.mark.cluster, pytest.mark.process, pytest.mark.timeout(120)]
 
 LEADING = "backup_operator: leading"
 DURATION_S, DEADLINE_S, RETRY_S = 3, 2, 1
@@ -79,9 +79,10 @@ async def pair(sandbox: Cluster, appliance: FakeAppliance, tmp_path: Path) -> As
         await cluster.call("POST", path, {"metadata": {"name": namespace}})
         scene = Scene(cluster, appliance, first, namespace)
         try:
-            await first.start()
-            await until_leading(first)
-            await second.start()
+            first.launch()
+            second.launch()
+            await first.ready()
+            await second.ready()
             await scene.create_engine()
             await scene.engine_condition("Ready", "True", "Connected")
             yield Pair(scene, (first, second))

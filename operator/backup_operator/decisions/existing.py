@@ -21,6 +21,7 @@ from backup_operator.decisions.steps import (
     Decision,
     DeleteRecord,
     FetchRecord,
+    FetchVerification,
     Report,
     Rest,
     Standing,
@@ -49,7 +50,11 @@ def decide_existing(wanted: BackupSpec, seen: Observed, record_id: int, now: dat
         case record if record.status in RUNNING:
             return _decide_running(wanted, seen, record, now)
         case record:
-            return _change_description(wanted, seen, record) or Report(_stand(wanted, seen, record))
+            return (
+                _change_description(wanted, seen, record)
+                or _ask_why_invalid(seen, record)
+                or Report(_stand(wanted, seen, record))
+            )
 
 
 def is_settled(seen: Observed) -> bool:
@@ -114,13 +119,16 @@ def _stand(wanted: BackupSpec, seen: Observed, record: BackupRecord) -> Standing
         case RecordStatus.INITIALIZING | RecordStatus.IN_PROGRESS:
             return begun(record)
         case RecordStatus.SUCCESS:
-            return _succeeded(wanted, record)
+            return _succeeded(wanted, seen, record)
         case RecordStatus.FAILED if failure is not None:
             return failed(failure, record)
         case RecordStatus.FAILED if _was_cancelled(wanted, seen):
             return cancelled(CANCELLED_RUNNING, record)
         case RecordStatus.FAILED:
-            message = "The engine reports that the backup failed; its own log says why."
+            message = (
+                "The engine reports that the backup failed; its own log says why. Mend the cause"
+                " and create another Backup."
+            )
             return failed(Failure(reason="BackupFailed", message=message), record)
         case RecordStatus.MISSING:
             return _missing(
@@ -151,7 +159,15 @@ def _leaving(status: RecordStatus, failure: Failure | None, record: BackupRecord
     )
 
 
-def _succeeded(wanted: BackupSpec, record: BackupRecord) -> Standing:
+def _ask_why_invalid(seen: Observed, record: BackupRecord) -> FetchVerification | None:
+    """Ask an engine that can tell why the archive is not valid; the record does not say."""
+    is_invalid = record.status is RecordStatus.SUCCESS and record.is_valid is False
+    if not is_invalid or not seen.engine.offers_verification or seen.memory.finding is not None:
+        return None
+    return FetchVerification(record.id)
+
+
+def _succeeded(wanted: BackupSpec, seen: Observed, record: BackupRecord) -> Standing:
     message = "The backup finished without errors."
     if wanted.cancel:
         message += " spec.cancel came too late and is ignored."
@@ -161,6 +177,7 @@ def _succeeded(wanted: BackupSpec, record: BackupRecord) -> Standing:
         message=message,
         verdict=Verdict.SUCCEEDED,
         record=record,
+        finding=seen.memory.finding,
     )
 
 
@@ -229,7 +246,10 @@ def _started_at(seen: Observed, record: BackupRecord, now: datetime) -> datetime
 
 def _past_deadline(wanted: BackupSpec, record: BackupRecord) -> Standing:
     limit = format_duration(wanted.timeout)
-    message = f"The backup ran longer than spec.timeout ({limit}); the operator cancels it."
+    message = (
+        f"The backup ran longer than spec.timeout ({limit}); the operator cancels it. Create"
+        " another Backup with a longer timeout."
+    )
     failure = Failure(reason=DEADLINE_EXCEEDED, message=cut(message))
     assert record.status is not None
     return Standing(

@@ -31,6 +31,7 @@ class EngineSeen:
     trouble: Trouble | None = None
     is_connecting: bool = False
     clock_offset: timedelta | None = None  # how far the engine's clock is ahead of ours
+    offers_verification: bool = True  # False: it has answered that it does not
 
     @property
     def is_usable(self) -> bool:
@@ -98,6 +99,14 @@ class DeploySeen:
 
 
 @dataclass(frozen=True, slots=True)
+class ArchiveFinding:
+    """Why an archive is not valid, in the engine's words; ``reason`` None: it does not say."""
+
+    reason: str | None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Recollection:
     """What this process alone knows about one Backup; forgotten in a crash without harm.
 
@@ -115,6 +124,7 @@ class Recollection:
     hosts: HostsSeen | None = None
     deploy: DeploySeen | None = None
     refused_description: str | None = None
+    finding: ArchiveFinding | None = None
 
 
 @dataclass(frozen=True, slots=True)

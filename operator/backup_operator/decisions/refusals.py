@@ -24,6 +24,39 @@ _FIELDS: Final[dict[EndpointErrors, str]] = {
     CreateBackupErrors.HOST_NOT_ENABLED: "hostId",
 }
 
+_ADVICE: Final[dict[EndpointErrors, str]] = {
+    CreateBackupErrors.NAME_EMPTY: "Create a Backup with a name, or leave spec.name out.",
+    CreateBackupErrors.NAME_TOO_LONG: "Create a Backup with a shorter name, or leave it out.",
+    CreateBackupErrors.NAME_CHARACTERS: (
+        "Create a Backup whose name has only letters, digits, '_', '-' and '.', or leave it out."
+    ),
+    CreateBackupErrors.NAME_TAKEN: "Create a Backup with another name, or leave spec.name out.",
+    CreateBackupErrors.CONFIGURATION_MISSING: "Create a Backup with configurationId 1.",
+    CreateBackupErrors.CONFIGURATION_UNKNOWN: (
+        "Create a Backup with the id of a deployed configuration; an appliance has only 1."
+    ),
+    CreateBackupErrors.DESCRIPTION_TOO_LONG: "Create a Backup with a shorter description.",
+    CreateBackupErrors.HOST_UNKNOWN: (
+        "Create a Backup for one of the hosts in the status of the BackupEngine."
+    ),
+    CreateBackupErrors.HOST_NOT_ACTIVE: (
+        "Bring the host back to status Active, then create another Backup."
+    ),
+    CreateBackupErrors.NOT_THE_CONSOLE: (
+        "Create a Backup without hostId and hostname, or with backupType DATA."
+    ),
+    CreateBackupErrors.NO_DATA_ON_HOST: (
+        "Create a Backup for a host that stores event or flow data (in a cluster: volumes)."
+    ),
+    CreateBackupErrors.HOST_NOT_ENABLED: (
+        "Enable the host for data backups in the backup configuration, deploy that, and create"
+        " another Backup."
+    ),
+}
+"""What somebody can do about each final refusal; a test proves that none is left out."""
+
+_NO_ADVICE: Final = "Correct what the engine names, and create another Backup."
+
 
 def cut(text: str, longest: int = LONGEST_MESSAGE) -> str:
     """Shorten ``text`` so that a status never grows with what a server chooses to say."""
@@ -37,6 +70,11 @@ def refusal_reason(row: EndpointErrors | None) -> str:
     if row is CreateBackupErrors.NAME_TAKEN:
         return "NameInUse"
     return "".join(word.capitalize() for word in row.name.split("_"))
+
+
+def advise(row: EndpointErrors | None) -> str:
+    """Say what to do about a final refusal."""
+    return _ADVICE.get(row, _NO_ADVICE) if row is not None else _NO_ADVICE
 
 
 def describe_refusal(refusal: Refusal, wanted: BackupSpec) -> str:
@@ -56,5 +94,5 @@ def build_failure(refusal: Refusal, wanted: BackupSpec) -> Failure:
         http_status=refusal.http_status,
         code=refusal.code,
         reason=refusal_reason(refusal.row),
-        message=describe_refusal(refusal, wanted),
+        message=cut(f"{describe_refusal(refusal, wanted)} {advise(refusal.row)}"),
     )

@@ -1,11 +1,13 @@
 """The status of a Backup: what its record says, and where it stands (architecture §2.1)."""
 
+import re
 from datetime import datetime
 from typing import Any, Final
 
 from backup_api.backups import RECORD_MEMBERS, BackupRecord, RecordStatus
 from backup_operator.decisions.adoption import wire_time
 from backup_operator.decisions.conditions import Judgement, merge_conditions, truth
+from backup_operator.decisions.facts import ArchiveFinding
 from backup_operator.decisions.refusals import cut
 from backup_operator.decisions.steps import Standing, Verdict
 from backup_operator.resources.backup import BackupSpec
@@ -34,6 +36,8 @@ def build_status(
             "observed_generation": generation,
             "phase": standing.phase or stored.phase or Phase.PENDING,
             "failure": standing.failure,
+            "started_at": stored.started_at or _started_at(standing.record, now),
+            "terminated_at": stored.terminated_at or _terminated_at(standing, now),
             "conditions": merge_conditions(
                 stored.conditions,
                 _judge(standing, stored),
@@ -43,6 +47,19 @@ def build_status(
             ),
         }
     )
+
+
+def _started_at(record: BackupRecord | None, now: datetime) -> datetime | None:
+    if record is None:
+        return None
+    return wire_time(record.time_initiated) or now.replace(microsecond=0)
+
+
+def _terminated_at(standing: Standing, now: datetime) -> datetime | None:
+    if standing.verdict is None:
+        return None
+    told = wire_time(standing.record.time_completed) if standing.record is not None else None
+    return told or now.replace(microsecond=0)
 
 
 def mirror(record: BackupRecord, wanted: BackupSpec) -> dict[str, Any]:
@@ -143,10 +160,7 @@ def _judge_archive(standing: Standing) -> tuple[Judgement, Judgement]:
                 ConditionType.VALID,
                 record.is_valid,
                 ("ArchiveValid", "The engine found the archive and its manifest usable."),
-                (
-                    "ArchiveInvalid",
-                    "The engine cannot use the archive (isValid: false); make another backup.",
-                ),
+                _explain_invalid(standing.finding),
             ),
             _judge_flag(
                 ConditionType.COMPATIBLE,
@@ -163,6 +177,16 @@ def _judge_archive(standing: Standing) -> tuple[Judgement, Judgement]:
         Judgement(ConditionType.VALID, ConditionStatus.UNKNOWN, unknown),
         Judgement(ConditionType.COMPATIBLE, ConditionStatus.UNKNOWN, unknown),
     )
+
+
+def _explain_invalid(finding: ArchiveFinding | None) -> tuple[str, str]:
+    advice = "The engine cannot use the archive (isValid: false); make another backup."
+    if finding is None or finding.reason is None or not _IS_REASON.fullmatch(finding.reason):
+        return "ArchiveInvalid", advice
+    return finding.reason, cut(f"{finding.message.rstrip('.')}. {advice}".lstrip(". "))
+
+
+_IS_REASON: Final = re.compile("[A-Z][A-Za-z0-9]{0,63}")
 
 
 def _judge_flag(

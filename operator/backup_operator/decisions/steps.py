@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import Enum
 
 from backup_api.backups import BackupRecord, BackupType, CreateBackup
+from backup_operator.decisions.facts import ArchiveFinding
 from backup_operator.resources.backup_status import EngineIdentity, Failure, Phase, Submission
 
 
@@ -23,7 +24,7 @@ class Standing:
 
     ``phase`` None keeps the phase. ``verdict`` None: not ended. ``record`` None: the members of
     the record stay as they were stored. ``is_busy``: the engine's refusal to start is being waited
-    out, which is timed by the condition Busy.
+    out, which is timed by the condition Busy. ``finding``: why the archive is not valid.
     """
 
     phase: Phase | None
@@ -34,6 +35,7 @@ class Standing:
     is_busy: bool = False
     failure: Failure | None = None
     record: BackupRecord | None = None
+    finding: ArchiveFinding | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,13 @@ class FetchRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class FetchVerification:
+    """GET why the archive of this record is not valid, from an engine that can tell."""
+
+    record_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class ChangeDescription:
     """Change the description of the record (spec §3.4)."""
 
@@ -155,6 +164,7 @@ Decision = (
     | LookForLost
     | Adopt
     | FetchRecord
+    | FetchVerification
     | ChangeDescription
     | DeleteRecord
     | StartDeploy

@@ -224,7 +224,8 @@ def _decide_busy(refusal: Refusal, wanted: BackupSpec, seen: Observed, now: date
     if now >= gives_up_at:
         return Report(failed(_busy_timeout(refusal, wanted)))
     after = min(refusal.at + pause_after(refusal.attempt), gives_up_at)
-    message = f"{describe_refusal(refusal, wanted)} Waiting until {gives_up_at:%H:%M:%S} UTC."
+    until = f"{gives_up_at:%Y-%m-%d %H:%M:%S} UTC"
+    message = f"{describe_refusal(refusal, wanted)} Waiting until {until}."
     waiting_for = pending(refusal_reason(refusal.row), message, is_busy=True)
     return _attempt_again(seen, now, after, waiting_for)
 
@@ -273,7 +274,10 @@ def _find_host(wanted: BackupSpec, seen: Observed, now: datetime) -> int | Decis
     if now > hosts.at + HOSTS_FRESH:
         return FindHosts()
     known = ", ".join(sorted(hosts.ids)[:10]) or "none"
-    message = f"spec.hostname: the engine has no host {wanted.hostname}; it has {known}."
+    message = (
+        f"spec.hostname: the engine has no host {wanted.hostname}; it has {known}."
+        " Create a Backup for one of these."
+    )
     return Report(failed(Failure(reason="HostUnknown", message=cut(message))))
 
 
@@ -289,7 +293,7 @@ def _busy_timeout(refusal: Refusal, wanted: BackupSpec) -> Failure:
         http_status=refusal.http_status,
         code=refusal.code,
         reason="BusyTimeout",
-        message=cut(message),
+        message=cut(f"{message} Create another Backup once the engine is free."),
     )
 
 

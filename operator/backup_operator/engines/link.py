@@ -84,6 +84,7 @@ class EngineLink:
         self._hosts: tuple[HostRecord, ...] | None = None
         self._running: int | None = None
         self._last_contact: datetime | None = None
+        self._offers_verification = True
         self._poked = asyncio.Event()
         self._borrowed: Counter[BackupApiClient] = Counter()
         self._retired: set[BackupApiClient] = set()
@@ -124,7 +125,11 @@ class EngineLink:
         )
         if self.is_usable:
             offset = self._client.clock_offset if self._client is not None else None
-            return EngineSeen(identity, clock_offset=offset)
+            return EngineSeen(
+                identity,
+                clock_offset=offset,
+                offers_verification=self._offers_verification,
+            )
         if self._trouble is None:
             return EngineSeen(identity, is_connecting=True)
         message = f"BackupEngine {identity.name}: {self._trouble.message}"
@@ -152,6 +157,10 @@ class EngineLink:
             self._trouble = None
             self._poked.set()
             self._on_change()
+
+    def note_no_verification(self) -> None:
+        """Take over that the engine has no endpoint that tells why an archive is not valid."""
+        self._offers_verification = False
 
     def note_running(self, count: int) -> None:
         """Take over how many backups a poll found running."""
@@ -226,6 +235,7 @@ class EngineLink:
         self._client, self._access = client, access
         self._api_version = version
         self._needs_access = False
+        self._offers_verification = True  # another server may answer by now
 
     async def _ask_about_itself(self, *, with_hosts: bool) -> None:
         client = self._client

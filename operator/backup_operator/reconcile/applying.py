@@ -14,10 +14,12 @@ from backup_api.errors import (
     GetBackupErrors,
     StartDeployErrors,
 )
-from backup_api.exceptions import NotSentError, RefusedError
+from backup_api.exceptions import MalformedAnswerError, NotSentError, RefusedError
+from backup_api.extensions.verification import GetVerificationErrors
 from backup_api.filters import name_is
 from backup_operator.decisions.engine_trouble import SERVER_ERROR, needs_new_access
 from backup_operator.decisions.facts import (
+    ArchiveFinding,
     DeploySeen,
     HostsSeen,
     Look,
@@ -30,6 +32,7 @@ from backup_operator.decisions.steps import (
     CheckName,
     DeleteRecord,
     FetchRecord,
+    FetchVerification,
     FindHosts,
     LookAtDeploy,
     LookForLost,
@@ -40,19 +43,11 @@ from backup_operator.engines.directory import KnownEngine
 from backup_operator.engines.records import now as loop_now
 from backup_operator.reconcile.memory import Memories
 
+NOT_FOUND: Final = 404
 MOST_NAMESAKES: Final = 1000  # scheduled runs all share one name (spec §12 no. 17)
 
-EngineStep = (
-    CheckName
-    | FindHosts
-    | Submit
-    | LookForLost
-    | FetchRecord
-    | ChangeDescription
-    | DeleteRecord
-    | StartDeploy
-    | LookAtDeploy
-)
+RecordStep = FetchRecord | FetchVerification | ChangeDescription | DeleteRecord
+EngineStep = CheckName | FindHosts | Submit | LookForLost | StartDeploy | LookAtDeploy | RecordStep
 
 logger = logging.getLogger(__name__)
 
@@ -81,17 +76,26 @@ class EngineSteps:
                     await self._find_hosts(uid, client)
                 case Submit():
                     await self._submit(uid, client, step)
-                case FetchRecord(record_id):
-                    await _fetch(client, engine, record_id)
-                case ChangeDescription():
-                    await self._change_description(uid, client, engine, step)
-                case DeleteRecord():
-                    await _delete(client, engine, step)
                 case StartDeploy():
                     await self._start_deploy(uid, client)
                 case LookAtDeploy():
                     status = await client.deploy_status()
                     self._memories.change(uid, deploy=_deploy_seen(status, self._clock()))
+                case _:
+                    await self._see_to_record(uid, client, engine, step)
+
+    async def _see_to_record(
+        self, uid: str, client: BackupApiClient, engine: KnownEngine, step: RecordStep
+    ) -> None:
+        match step:
+            case FetchRecord(record_id):
+                await _fetch(client, engine, record_id)
+            case FetchVerification(record_id):
+                await self._fetch_verification(uid, client, engine, record_id)
+            case ChangeDescription():
+                await self._change_description(uid, client, engine, step)
+            case DeleteRecord():
+                await _delete(client, engine, step)
 
     async def _submit(self, uid: str, client: BackupApiClient, step: Submit) -> None:
         memory = self._memories.recall(uid)
@@ -141,6 +145,20 @@ class EngineSteps:
             raise
         engine.table.put(step.record_id, record, asked_at)
 
+    async def _fetch_verification(
+        self, uid: str, client: BackupApiClient, engine: KnownEngine, record_id: int
+    ) -> None:
+        try:
+            told = await client.get_verification(record_id)
+        except (RefusedError, MalformedAnswerError) as trouble:  # an appliance, or a proxy's page
+            if needs_new_access(trouble):
+                raise
+            if trouble.http_status == NOT_FOUND and not _knows_verification(trouble):
+                engine.link.note_no_verification()
+            self._memories.change(uid, finding=ArchiveFinding(None))
+            return
+        self._memories.change(uid, finding=ArchiveFinding(told.reason, told.message or ""))
+
     async def _start_deploy(self, uid: str, client: BackupApiClient) -> None:
         try:
             status = await client.start_deploy()
@@ -156,6 +174,11 @@ class EngineSteps:
 _LOOK_AT_DEPLOY: Final = frozenset(
     {StartDeployErrors.BUSY_OR_NOTHING, StartDeployErrors.NOTHING_TO_DEPLOY}
 )
+
+
+def _knows_verification(trouble: RefusedError | MalformedAnswerError) -> bool:
+    row = trouble.row if isinstance(trouble, RefusedError) else None
+    return row is GetVerificationErrors.UNKNOWN_BACKUP
 
 
 def _build_answer(trouble: RefusedError, attempt: int, now: datetime) -> NotSent | Refusal:

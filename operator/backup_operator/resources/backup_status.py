@@ -129,6 +129,16 @@ class BackupStatus(ResourcePart):
     duration: str | None = Field(
         default=None, description="How long the backup took, for people, such as `6m52s`."
     )
+    started_at: Timestamp | None = Field(
+        default=None,
+        description=(
+            "When the backup began, whatever `spec.fields` asks for; absent: it has not begun."
+        ),
+    )
+    terminated_at: Timestamp | None = Field(
+        default=None,
+        description=("When the Backup ended, however; absent: it has not. It never changes again."),
+    )
     submission: Submission | None = Field(
         default=None,
         description=(
