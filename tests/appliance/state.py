@@ -109,6 +109,10 @@ class ApplianceState:
         """Whether what is staged is what is in force (spec §14 no. 2)."""
         return self.staged == self.deployed
 
+    def peek_id(self) -> int:
+        """The id that the next backup will get: one more than backups were ever made."""
+        return self._next_id
+
     def take_id(self) -> int:
         """Give out the next id of a backup."""
         taken = self._next_id
