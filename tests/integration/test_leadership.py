@@ -18,11 +18,11 @@ from fixtures.cluster import Cluster
 from fixtures.operator_process import OperatorProcess, build_operator
 from fixtures.scene import Scene, connect
 
-pytestmark = [pytest.mark.cluster, pytest.mark.process, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.cluster, pytest.mark.process, pytest.mark.timeout(180)]
 
 LEADING = "backup_operator: leading"
 DURATION_S, DEADLINE_S, RETRY_S = 3, 2, 1
-STARTS_WITHIN_S = 30.0
+STARTS_WITHIN_S = 60.0
 
 
 @dataclass
