@@ -42,6 +42,6 @@ def name_engine_step(method: str, url: str, range_header: str) -> str | None:
     if parts.path != BACKUPS:
         return READ_RECORD
     asked = " ".join(parse_qs(parts.query).get("filter", []))
-    if asked.startswith("name"):
+    if "name =" in asked:
         return CHECK_NAME
-    return None if range_header == "items=0-0" or asked.startswith("id >=") else POLL
+    return None if range_header == "items=0-0" or "id >=" in asked else POLL
