@@ -80,9 +80,10 @@ def make_mortal(fate: Fate) -> None:
         if step is None:
             return await send(self, request)
         fate.meet(step, "before")
-        response = await send(self, request)
-        fate.meet(step, "after")
-        return response
+        try:
+            return await send(self, request)
+        finally:
+            fate.meet(step, "after")  # be it that the answer was lost
 
     httpx2.AsyncHTTPTransport.handle_async_request = mortal_send  # type: ignore[method-assign]
 

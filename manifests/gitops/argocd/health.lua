@@ -23,12 +23,12 @@ local function tell(condition)
   end
   return condition.reason .. ": " .. condition.message
 end
-if holds("Stalled") then
-  return { status = "Degraded", message = tell(found.Stalled) }
-end
-if holds("Reconciling") then
+if holds("Reconciling") then -- first, as kstatus does: it goes on by itself once somebody helps
   hs.message = tell(found.Reconciling)
   return hs
+end
+if holds("Stalled") then
+  return { status = "Degraded", message = tell(found.Stalled) }
 end
 if holds("Ready") then
   return { status = "Healthy", message = tell(found.Ready) }
