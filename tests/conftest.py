@@ -11,6 +11,8 @@ settings.load_profile("project")
 
 pytest_plugins = [
     "fixtures.cluster",
+    "fixtures.postgresql",
+    "fixtures.databases",
     "fixtures.engine",
     "fixtures.installation",
     "fixtures.appliance",

@@ -61,6 +61,15 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     add("--token-file", type=Path, metavar="F", help="'token label' per line (default: D/token)")
     add("--users-file", type=Path, metavar="F", help="'name:hash' per line, for HTTP basic")
     add("--database-url", metavar="URL", help="SQLAlchemy URL (default: SQLite in D)")
+    add(
+        "--database-password-file", type=Path, metavar="F", help="password of a PostgreSQL database"
+    )
+    add(
+        "--takeover-after",
+        type=float,
+        metavar="S",
+        help="seconds until the jobs of an engine that died are another's (default: 15)",
+    )
     add("--archive-url", metavar="URL", help="file://, s3://, gs://, az:// (default: D/archives)")
     add("--recipient", action="append", metavar="age1…", help="encrypt archives to; repeatable")
     add("--recipients-file", action="append", type=Path, metavar="F", help="recipients, one a line")

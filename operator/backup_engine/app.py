@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from ssl import SSLContext
 from typing import Final
@@ -62,6 +62,7 @@ from backup_engine.routes.restore_extension import build_restore_extension_route
 from backup_engine.routes.restores import build_restore_routes
 from backup_engine.routes.table import OPENAPI_PATH, RIGHTS, ServedTable, list_operations
 from backup_engine.runs.capturing import Capturing
+from backup_engine.runs.claims import ClaimKind, Claims, Lease
 from backup_engine.runs.deploying import Deployer, Preparation
 from backup_engine.runs.nightly import Nightly, NightlyRules
 from backup_engine.runs.origins import Origins
@@ -104,6 +105,7 @@ class Engine:
     """The engine's parts, put together but not at work: the app and what runs beside it."""
 
     app: FastAPI
+    claims: Claims
     runner: Runner
     deployer: Deployer
     nightly: Nightly
@@ -112,7 +114,14 @@ class Engine:
     @property
     def background(self) -> tuple[Callable[[], Awaitable[None]], ...]:
         """Work that goes on while the app is served; each ends by cancellation."""
-        return self.runner.run, self.deployer.run, self.nightly.run, self.restorer.run
+        nightly = self.alone(ClaimKind.NIGHTLY, self.nightly.run)
+        return self.claims.run, self.runner.run, self.deployer.run, nightly, self.restorer.run
+
+    def alone(
+        self, kind: ClaimKind, run: Callable[[], Awaitable[None]]
+    ) -> Callable[[], Awaitable[None]]:
+        """Return ``run`` as the work of one engine only, of all on the database."""
+        return partial(self.claims.alone, kind, run)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +132,7 @@ class Conduct:
     nightly: NightlyRules = field(default_factory=NightlyRules)
     capture_rules: ReadRules | None = None
     restore_rules: RestoreRules = field(default_factory=RestoreRules)
+    lease: Lease = field(default_factory=Lease)
     safekeeping: Safekeeping = UNPROTECTED
 
 
@@ -145,8 +155,9 @@ async def build_engine(
     capturing = Capturing(
         database, cluster, places, hosts, product, clock, rules, conduct.safekeeping
     )
-    runner = Runner(database, places, capturing)
-    deployer = Deployer(database, hosts, Preparation(cluster, places), clock)
+    claims = Claims(database, conduct.lease)
+    runner = Runner(database, places, capturing, claims)
+    deployer = Deployer(database, hosts, Preparation(cluster, places), clock, claims)
     nightly = Nightly(database, places, console, product, clock, conduct.nightly, runner.wake)
     origins = Origins(places, cluster)
     restorer = build_restorer(database, cluster, places, origins, conduct, runner.wake)
@@ -159,7 +170,7 @@ async def build_engine(
         restore_extension=RestoreExtension(database, restorer.wake),
     )
     app = build_app(database, gate, cases, Hosts(hosts), product)
-    return Engine(app, runner, deployer, nightly, restorer)
+    return Engine(app, claims, runner, deployer, nightly, restorer)
 
 
 def build_restorer(
@@ -243,7 +254,7 @@ async def serve(settings: Settings, environment: Mapping[str, str]) -> None:
         store = places.open(None)
         if settings.archive_url is None:
             await store.ensure_no_leftovers()
-        database = Database.open(database_url)
+        database = Database.open(database_url, settings.database_password_file)
         opened.push_async_callback(database.close)
         await database.migrate()
 
@@ -251,13 +262,19 @@ async def serve(settings: Settings, environment: Mapping[str, str]) -> None:
         gate = Gate(tokens, Reviews(cluster), logins)
         schedule = NightlySchedule(settings.nightly_at, settings.time_zone)
         safekeeping = await asyncio.to_thread(_load_safekeeping, settings, directory)
-        conduct = Conduct(_utc_now, NightlyRules(schedule), safekeeping=safekeeping)
+        conduct = Conduct(
+            _utc_now,
+            NightlyRules(schedule),
+            lease=Lease(settings.takeover_after),
+            safekeeping=safekeeping,
+        )
         engine = await build_engine(database, cluster, places, gate, installed_product(), conduct)
+        if not database.is_shared:  # the lock says that no other engine is alive
+            await engine.claims.clear()
         server = EngineServer(engine.app, listener, tls)
         watch = ArchiveWatch(database, places, settings.scan_interval, safekeeping)
-        await _run_together(
-            server, (*engine.background, watch.run, *certificate_work, *signing_work)
-        )
+        looking = engine.alone(ClaimKind.WATCH, watch.run)
+        await _run_together(server, (*engine.background, looking, *certificate_work, *signing_work))
 
 
 async def _run_together(

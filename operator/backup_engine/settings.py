@@ -12,6 +12,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from backup_engine.cluster_keys.secrets import SecretRef, parse_secret_ref
 from backup_engine.errors import EngineError
+from backup_engine.records.sqlite import is_sqlite
+from backup_engine.runs.claims import TAKEOVER_S
 from backup_engine.runs.schedule import parse_time_of_day
 
 PREFIX: Final = "BACKUP_ENGINE_"
@@ -70,6 +72,8 @@ class Settings(BaseSettings):
     token_file: Path | None = None
     users_file: Path | None = None
     database_url: str | None = Field(default=None, repr=False)  # may hold a password
+    database_password_file: Path | None = None
+    takeover_after: float = Field(default=TAKEOVER_S, ge=1, le=600)  # seconds
     archive_url: str | None = None
     recipient: Annotated[tuple[str, ...], NoDecode] = ()
     recipients_file: Annotated[tuple[Path, ...], NoDecode] = ()
@@ -129,7 +133,15 @@ class Settings(BaseSettings):
             raise ValueError("expected debug, info, warning or error")
         return value.lower()
 
-    @field_validator("data_dir", "kubeconfig", "token_file", "users_file", "tls_cert", "tls_key")
+    @field_validator(
+        "data_dir",
+        "kubeconfig",
+        "token_file",
+        "users_file",
+        "database_password_file",
+        "tls_cert",
+        "tls_key",
+    )
     @classmethod
     def _make_absolute(cls, value: Path | None) -> Path | None:
         return value.absolute() if value is not None else None
@@ -138,6 +150,13 @@ class Settings(BaseSettings):
     @classmethod
     def _make_all_absolute(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
         return tuple(path.absolute() for path in value)
+
+    @model_validator(mode="after")
+    def _check_database(self) -> Self:
+        url = self.database_url
+        if self.database_password_file is not None and (url is None or is_sqlite(url)):
+            raise ValueError("--database-password-file belongs to a --database-url of PostgreSQL")
+        return self
 
     @model_validator(mode="after")
     def _check_signing(self) -> Self:

@@ -22,9 +22,12 @@ async def source() -> AsyncIterator[ListServer]:
 
 
 @pytest.fixture
-async def resting(tmp_path: Path, source: ListServer) -> AsyncIterator[LocalEngine]:
+async def resting(
+    tmp_path: Path, source: ListServer, database_url: str
+) -> AsyncIterator[LocalEngine]:
     """An engine whose runner does nothing, so that records stay as a request left them."""
-    async with local_engine(tmp_path, source.kubeconfig(tmp_path)) as engine:
+    kubeconfig = source.kubeconfig(tmp_path)
+    async with local_engine(tmp_path, kubeconfig, database_url=database_url) as engine:
         yield engine
 
 

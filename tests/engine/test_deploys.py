@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from backup_engine.records.configurations import ConfigurationRecords
 from listserver import ListServer
 from localengine import BACKUPS, DEPLOY, DEPLOYED, STAGED, LocalEngine, local_engine
 
@@ -115,11 +116,12 @@ async def test_a_deploy_without_a_body_is_refused(resting: LocalEngine) -> None:
 
 
 async def test_a_crash_during_a_deploy_costs_nothing_but_time(
-    tmp_path: Path, resting: LocalEngine, source: ListServer
+    tmp_path: Path, resting: LocalEngine, source: ListServer, database_url: str
 ) -> None:
     await resting.stage(configuration_backup_enabled=False)
     await resting.send("POST", DEPLOY, json={})
-    async with local_engine(tmp_path, source.kubeconfig(tmp_path)) as restarted:
+    kubeconfig = source.kubeconfig(tmp_path)
+    async with local_engine(tmp_path, kubeconfig, database_url=database_url) as restarted:
         restarted.start()
         await restarted.until_deployed()
         deployed = (await restarted.send("GET", f"{DEPLOYED}/1")).json()
@@ -161,9 +163,10 @@ async def test_the_deployed_time_limit_ends_a_capture(
 ) -> None:
     async with local.database.writing() as connection:
         # below what the API takes, so that the test need not last a minute
-        await connection.exec_driver_sql(
-            "UPDATE configurations SET staged ="
-            " json_set(staged, '$.configuration_backup_time_limit', 100)"
+        configurations = ConfigurationRecords(connection)
+        stored = await configurations.get(1)
+        await configurations.stage(
+            stored.staged.model_copy(update={"configuration_backup_time_limit": 100})
         )
     await local.deploy()
     source.hold(HELD)

@@ -22,6 +22,8 @@ from backup_engine.records.backups import COLUMNS
 from backup_engine.records.database import Database
 from backup_engine.records.sqlite import build_sqlite_url
 from backup_engine.records.tables import BACKUPS
+from fixtures.databases import SQLITE
+from fixtures.postgresql import PostgresServer
 
 MEMBERS = build_members(BackupRecord)
 
@@ -89,9 +91,19 @@ def loop() -> Iterator[asyncio.Runner]:
 
 
 @pytest.fixture(scope="module")
-def database(loop: asyncio.Runner, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    path = tmp_path_factory.mktemp("filters") / "engine.db"
-    database = Database.open(build_sqlite_url(path))
+def database(
+    request: pytest.FixtureRequest,
+    loop: asyncio.Runner,
+    database_kind: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Database]:
+    """One database for all examples; each undoes what it wrote."""
+    if database_kind == SQLITE:
+        url = build_sqlite_url(tmp_path_factory.mktemp("filters") / "engine.db")
+    else:
+        server: PostgresServer = request.getfixturevalue("postgres")
+        url = server.url(server.make_database())
+    database = Database.open(url)
     loop.run(database.migrate())
     yield database
     loop.run(database.close())
@@ -122,7 +134,7 @@ async def selected(
     """The ids that SQL finds; the rows are gone again afterwards."""
     where = build_condition(bind_filter(parse_filter(text), MEMBERS), COLUMNS)
     order = build_order(parse_sort(sort, MEMBERS, MEMBERS.shapes), COLUMNS)
-    async with database.reading() as connection, connection.begin_nested() as undone:
+    async with database.writing() as connection, connection.begin_nested() as undone:
         await connection.execute(insert(BACKUPS), rows)
         found = await connection.execute(select(BACKUPS.c.id).where(where).order_by(*order))
         ids = [int(row[0]) for row in found]

@@ -24,11 +24,12 @@ HELD = "/api/v1/secrets"
 class World:
     """An engine whose clock and disk the test sets."""
 
-    def __init__(self, directory: Path, source: ListServer) -> None:
+    def __init__(self, directory: Path, source: ListServer, database_url: str) -> None:
         self.now = AFTERNOON
         self.fill = 0.5
         self._directory = directory
         self._source = source
+        self._database_url = database_url
 
     @asynccontextmanager
     async def engine(self) -> AsyncIterator[LocalEngine]:
@@ -38,13 +39,14 @@ class World:
             self._source.kubeconfig(self._directory),
             nightly=rules,
             clock=lambda: self.now,
+            database_url=self._database_url,
         ) as engine:
             yield engine
 
 
 @pytest.fixture
-def world(tmp_path: Path, source: ListServer) -> World:
-    return World(tmp_path, source)
+def world(tmp_path: Path, source: ListServer, database_url: str) -> World:
+    return World(tmp_path, source, database_url)
 
 
 async def listed(engine: LocalEngine) -> list[dict[str, Any]]:

@@ -36,12 +36,16 @@ class Clock:
 
 
 @pytest.fixture
-async def engine(tmp_path: Path, source: ListServer) -> AsyncIterator[LocalEngine]:
+async def engine(
+    tmp_path: Path, source: ListServer, database_url: str
+) -> AsyncIterator[LocalEngine]:
     """An engine that knows ada by her password; requests bring no credentials of their own."""
     clock = Clock()
     users = f"# people\n\nada:{hashed(PASSWORD)}\n"
     kubeconfig = source.kubeconfig(tmp_path)
-    async with local_engine(tmp_path, kubeconfig, users=users, clock=lambda: clock.now) as engine:
+    async with local_engine(
+        tmp_path, kubeconfig, users=users, clock=lambda: clock.now, database_url=database_url
+    ) as engine:
         engine.client.headers.pop("SEC")
         yield engine
 
@@ -111,7 +115,7 @@ async def test_the_cookie_of_a_password_lets_in_by_itself(engine: LocalEngine) -
 
 
 async def test_logout_ends_the_session_on_every_engine(
-    engine: LocalEngine, tmp_path: Path, source: ListServer
+    engine: LocalEngine, tmp_path: Path, source: ListServer, database_url: str
 ) -> None:
     cookie, other = cookie_of(await basic(engine)), cookie_of(await basic(engine))
     answer = await with_cookie(engine, cookie, LOGOUT)
@@ -121,7 +125,9 @@ async def test_logout_ends_the_session_on_every_engine(
     assert (await with_cookie(engine, other)).status_code == 200
     users = (tmp_path / "users").read_text()
     kubeconfig = source.kubeconfig(tmp_path)
-    async with local_engine(tmp_path, kubeconfig, users=users, clock=lambda: Clock.now) as second:
+    async with local_engine(
+        tmp_path, kubeconfig, users=users, clock=lambda: Clock.now, database_url=database_url
+    ) as second:
         second.client.headers.pop("SEC")
         assert (await with_cookie(second, cookie)).status_code == 401
         assert (await with_cookie(second, other)).status_code == 200

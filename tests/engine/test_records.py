@@ -34,8 +34,8 @@ NEW = NewBackup(
 
 
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    database = Database.open(build_sqlite_url(tmp_path / "engine.db"))
+async def database(database_url: str) -> AsyncIterator[Database]:
+    database = Database.open(database_url)
     await database.migrate()
     yield database
     await database.close()
@@ -58,14 +58,11 @@ async def test_migrating_again_changes_nothing(database: Database) -> None:
         assert await BackupRecords(connection).find(1) is not None
 
 
-async def test_a_database_of_a_newer_version_is_refused(tmp_path: Path) -> None:
-    database = Database.open(build_sqlite_url(tmp_path / "engine.db"))
-    await database.migrate()
+async def test_a_database_of_a_newer_version_is_refused(database: Database) -> None:
     async with database.writing() as connection:
         await connection.exec_driver_sql("UPDATE alembic_version SET version_num = 'future'")
     with pytest.raises(DatabaseError, match="cannot be brought up to date"):
         await database.migrate()
-    await database.close()
 
 
 async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:

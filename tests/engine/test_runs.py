@@ -97,11 +97,13 @@ async def test_an_unreadable_source_is_failed_and_can_be_deleted(
 
 
 async def test_a_capture_past_its_time_limit_is_failed(
-    tmp_path: Path, source: ListServer, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, source: ListServer, caplog: pytest.LogCaptureFixture, database_url: str
 ) -> None:
     source.hold(HELD)
     kubeconfig = source.kubeconfig(tmp_path)
-    async with local_engine(tmp_path, kubeconfig, time_limit_s=0.1) as engine:
+    async with local_engine(
+        tmp_path, kubeconfig, time_limit_s=0.1, database_url=database_url
+    ) as engine:
         engine.start()
         backup_id = (await engine.create("slow")).json()["id"]
         await engine.until(backup_id, "FAILED")
@@ -110,7 +112,7 @@ async def test_a_capture_past_its_time_limit_is_failed(
 
 
 async def test_a_capture_cut_off_by_a_crash_starts_over_under_its_id(
-    tmp_path: Path, source: ListServer, resting: LocalEngine
+    tmp_path: Path, source: ListServer, resting: LocalEngine, database_url: str
 ) -> None:
     source.hold(HELD)
     resting.start()
@@ -120,7 +122,8 @@ async def test_a_capture_cut_off_by_a_crash_starts_over_under_its_id(
     assert (await resting.get(created["id"]))["status"] == "IN_PROGRESS"
 
     source.held[HELD].set()
-    async with local_engine(tmp_path, source.kubeconfig(tmp_path)) as restarted:
+    kubeconfig = source.kubeconfig(tmp_path)
+    async with local_engine(tmp_path, kubeconfig, database_url=database_url) as restarted:
         restarted.start()
         record = await restarted.until(created["id"], "SUCCESS")
         assert record["time_initiated"] == created["time_initiated"]
@@ -137,7 +140,7 @@ async def test_a_crash_between_archive_and_record_leaves_one_archive(
     async with resting.database.writing() as connection:
         # what a crash right after the archive's last byte would have left
         await connection.exec_driver_sql(
-            "UPDATE backups SET status = 'IN_PROGRESS', is_valid = 0, content_file_path = NULL"
+            "UPDATE backups SET status = 'IN_PROGRESS', is_valid = false, content_file_path = NULL"
         )
     resting.start()
     again = await resting.until(record["id"], "SUCCESS")

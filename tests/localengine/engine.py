@@ -23,6 +23,7 @@ from backup_engine.cluster import ClusterConnection
 from backup_engine.product import Product
 from backup_engine.records.database import Database
 from backup_engine.records.sqlite import build_sqlite_url
+from backup_engine.runs.claims import ClaimKind, Lease
 from backup_engine.runs.nightly import NightlyRules
 from backup_engine.runs.rules import CaptureRules
 from backup_engine.runs.watch import ArchiveWatch
@@ -50,7 +51,8 @@ class LocalEngine:
 
     def start(self) -> None:
         """Let all that runs beside the app work from now on."""
-        works = (*self.parts.background, self.watch.run)
+        watch = self.parts.alone(ClaimKind.WATCH, self.watch.run)
+        works = (*self.parts.background, watch)
         self.tasks = [asyncio.create_task(_work(work)) for work in works]
 
     async def stop(self) -> None:
@@ -124,12 +126,17 @@ async def local_engine(
     nightly: NightlyRules | None = None,
     clock: Callable[[], datetime] = _now,
     users: str | None = None,
+    database_url: str | None = None,
+    lease: Lease | None = None,
 ) -> AsyncIterator[LocalEngine]:
-    """Compose an engine on ``directory``; a second one stands for the first, restarted."""
+    """Compose an engine on ``directory``; a second one stands for the first, restarted.
+
+    With a ``database_url`` of PostgreSQL two of them are two replicas; None is SQLite.
+    """
     tokens = directory / "tokens"
     tokens.write_text(f"{TOKEN} backup-bot\n")
     async with AsyncExitStack() as opened:
-        database = Database.open(build_sqlite_url(directory / "engine.db"))
+        database = Database.open(database_url or build_sqlite_url(directory / "engine.db"))
         opened.push_async_callback(database.close)
         await database.migrate()
         connection = ClusterConnection.from_kubeconfig(kubeconfig)
@@ -157,7 +164,8 @@ async def local_engine(
             return CaptureRules(time_limit_s or 0.0, CaptureLimits())
 
         read_rules = tight if time_limit_s is not None else None
-        conduct = Conduct(clock, nightly or NightlyRules(), read_rules)
+        rules = nightly or NightlyRules()
+        conduct = Conduct(clock, rules, read_rules, lease or Lease())
         parts = await build_engine(database, cluster, places, gate, PRODUCT, conduct)
         client = await opened.enter_async_context(
             httpx2.AsyncClient(

@@ -1,7 +1,7 @@
 """One capture from beginning to end: the seam that the engine's use cases call."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -119,12 +119,14 @@ async def capture(
     limits: CaptureLimits | None = None,
     report: ReportProgress | None = None,
     protection: Protection = UNPROTECTED,
+    before_publishing: Callable[[], Awaitable[None]] | None = None,
 ) -> CaptureOutcome:
     """Capture every listable object of the request's scope into one new archive.
 
     ``protection`` names whom the archive is encrypted to and who signs it.
     Raises CaptureError when nothing, or not all of what the policy wants, could be captured; then,
     as after a cancellation, no archive is visible. ``report`` is called after each page and kind.
+    What ``before_publishing`` raises also leaves none: it is asked once all bytes are written.
     """
     limits = limits or CaptureLimits()
     try:
@@ -141,7 +143,10 @@ async def capture(
             await archive.begin()
             run = _Run(request, cluster, archive, limits, report)
             run.choose(discovered, namespaces)
-            return await run.capture_all(name, Packer(protection.recipients))
+            outcome = await run.capture_all(name, Packer(protection.recipients))
+            if before_publishing is not None:
+                await before_publishing()
+            return outcome
     except ArchiveError as trouble:
         raise CaptureError(trouble.reason, trouble.message) from trouble
     except ClusterSettingsError as trouble:

@@ -1,7 +1,7 @@
 """The database: opening, migrating, transactions."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final, Self
@@ -10,13 +10,30 @@ from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy import Connection, make_url, text
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    InterfaceError,
+    NoSuchModuleError,
+    OperationalError,
+    SQLAlchemyError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from backup_engine.errors import EngineError
+from backup_engine.records.postgresql import (
+    READING,
+    WRITING,
+    is_passing,
+    lock_migrations,
+    open_postgresql,
+    open_reserved,
+)
 from backup_engine.records.sqlite import WRITES, is_sqlite, prepare_sqlite
 
 PROBE_TIMEOUT_S: Final = 2.0
+TRANSACTION_S: Final = 60.0  # the server limits statements; this is for a network that is silent
 
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
@@ -25,54 +42,86 @@ class DatabaseError(EngineError):
     """The database cannot be opened or brought up to date."""
 
 
-class Database:
-    """The engine's database; repositories work on the connections it lends."""
+class DatabaseAwayError(SQLAlchemyError):
+    """The database does not answer now, or not in time: ask again later."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+
+class Database:
+    """The engine's database; repositories work on the connections it lends.
+
+    ``is_shared`` tells whether other engines may work on it at the same time.
+    """
+
+    def __init__(self, engine: AsyncEngine, reserved: AsyncEngine | None = None) -> None:
         self._engine = engine
+        self._reserved = reserved
         self._is_migrated = False
+        self.is_shared = engine.dialect.name != "sqlite"
 
     @classmethod
-    def open(cls, url: str) -> Self:
-        """Prepare the database at ``url`` without connecting; raises DatabaseError."""
+    def open(cls, url: str, password_file: Path | None = None) -> Self:
+        """Prepare the database at ``url`` without connecting; raises DatabaseError.
+
+        ``password_file`` holds PostgreSQL's password, which is then not in ``url``.
+        """
         try:
-            engine = create_async_engine(url, pool_pre_ping=not is_sqlite(url))
-        except (ArgumentError, NoSuchModuleError) as trouble:
+            parsed = make_url(url)
+            if is_sqlite(url):
+                engine = create_async_engine(parsed, hide_parameters=True)
+                prepare_sqlite(engine)
+                return cls(engine)
+            return cls(open_postgresql(parsed, password_file), open_reserved(parsed, password_file))
+        except (ArgumentError, NoSuchModuleError):
+            # from None: the library's own words may repeat the URL, and with it a password
             raise DatabaseError(
-                f"database URL: {trouble}; expected sqlite+aiosqlite:///absolute/path or"
+                "database URL: expected sqlite+aiosqlite:///absolute/path or"
                 " postgresql+asyncpg://user@host/database"
-            ) from trouble
+            ) from None
         except ImportError as trouble:
             driver = make_url(url).drivername
             raise DatabaseError(
                 f"database URL: the driver of {driver} is not installed: {trouble}"
             ) from trouble
-        if is_sqlite(url):
-            prepare_sqlite(engine)
-        return cls(engine)
 
     async def close(self) -> None:
         """Close all connections."""
         await self._engine.dispose()
+        if self._reserved is not None:
+            await self._reserved.dispose()
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """Lend a connection that sees one state of the database from its first read on."""
-        async with self._engine.connect() as connection, connection.begin():
+        """Lend a connection that sees one state of the database from its first read on.
+
+        All three lenders raise DatabaseAwayError.
+        """
+        async with self._transaction(READING if self.is_shared else {}) as connection:
             yield connection
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
         """Lend a connection whose work is committed at the end, or undone by an error."""
-        async with self._engine.connect() as connection:
-            await connection.execution_options(**{WRITES: True})
-            async with connection.begin():
+        options = WRITING if self.is_shared else {WRITES: True}
+        async with self._transaction(options) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def reserved(self) -> AsyncIterator[AsyncConnection]:
+        """Lend, to write, the one connection that requests cannot use up."""
+        if self._reserved is None:
+            async with self.writing() as connection:
                 yield connection
+            return
+        async with _explained(TRANSACTION_S), self._reserved.begin() as connection:
+            yield connection
 
     async def migrate(self) -> None:
         """Bring the tables up to date; raises DatabaseError."""
         try:
-            async with self.writing() as connection:
+            options = WRITING if self.is_shared else {WRITES: True}
+            async with self._transaction(options, within_s=None) as connection:
+                if self.is_shared:
+                    await lock_migrations(connection)
                 await connection.run_sync(_upgrade)
         except (SQLAlchemyError, CommandError, OSError) as trouble:
             raise DatabaseError(
@@ -91,6 +140,36 @@ class Database:
         except (SQLAlchemyError, OSError):
             return False
         return True
+
+    @asynccontextmanager
+    async def _transaction(
+        self, options: Mapping[str, object], within_s: float | None = TRANSACTION_S
+    ) -> AsyncIterator[AsyncConnection]:
+        async with _explained(within_s), self._engine.connect() as connection:
+            await connection.execution_options(**options)
+            async with connection.begin():
+                yield connection
+
+
+@asynccontextmanager
+async def _explained(within_s: float | None) -> AsyncIterator[None]:
+    """Tell a database that is away from a statement that is wrong."""
+    try:
+        async with asyncio.timeout(within_s):
+            yield
+    except (OperationalError, InterfaceError, PoolTimeoutError, OSError) as trouble:
+        raise DatabaseAwayError(_first_line(trouble)) from trouble  # TimeoutError is an OSError
+    except DBAPIError as trouble:
+        if trouble.connection_invalidated or is_passing(trouble):
+            raise DatabaseAwayError(_first_line(trouble)) from trouble
+        raise
+
+
+def _first_line(trouble: Exception) -> str:
+    """Return what happened, without the statement."""
+    cause = trouble.orig if isinstance(trouble, DBAPIError) else trouble
+    said = str(cause).partition("\n")[0]
+    return f"the database does not answer: {said or type(cause).__name__}"
 
 
 def _upgrade(connection: Connection) -> None:

@@ -261,3 +261,14 @@ RESTORE_FAILURES: Final = Table(
 )
 
 Index("ix_restore_failures_restore", RESTORE_FAILURES.c.restore_id)
+
+# Which engine works on what, until when unless it asks for more (ADR 7).
+CLAIMS: Final = Table(
+    "claims",
+    METADATA,
+    Column("kind", String(16), primary_key=True),
+    Column("subject_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("token", String(32), nullable=False, unique=True),  # of this taking alone
+    Column("holder", _TEXT, nullable=False),  # for people: machine and process
+    Column("until", BigInteger, nullable=False),  # epoch ms by the database's clock
+)

@@ -19,6 +19,7 @@ from backup_engine.cluster import ClusterConnection
 from backup_engine.product import Product
 from backup_engine.records.backups import BackupRecords, StoredBackup
 from backup_engine.records.database import Database
+from backup_engine.runs.claims import Claim, ClaimLostError
 from backup_engine.runs.persistence import persist
 from backup_engine.runs.rules import CaptureRules, ReadRules
 from backup_engine.runs.safekeeping import UNPROTECTED, Safekeeping
@@ -67,12 +68,15 @@ class Capturing:
         self._read_rules = read_rules
         self._safekeeping = safekeeping
 
-    async def run(self, backup: StoredBackup) -> None:
-        """Capture ``backup`` and record the outcome; a record cancelled meanwhile stays as is."""
-        if not await self._move(backup, RUNNING, Status.IN_PROGRESS, {}):
+    async def run(self, backup: StoredBackup, claim: Claim) -> None:
+        """Capture ``backup`` and record the outcome; a record cancelled meanwhile stays as is.
+
+        Raises ClaimLostError, and neither publishes nor records, if another engine took over.
+        """
+        if not await self._move(backup, claim, RUNNING, Status.IN_PROGRESS, {}):
             return
         logger.info("backup %d %r: capture begins", backup.id, backup.record.name)
-        outcome = await self._attempt(backup)
+        outcome = await self._attempt(backup, claim)
         changes = {
             "time_completed": int(self._clock().timestamp() * 1000),
             "size_on_disk": outcome.size_bytes,
@@ -81,7 +85,7 @@ class Capturing:
             "failure_reason": outcome.failure_reason,
             "failure_message": outcome.failure_message,
         }
-        if not await self._move(backup, {Status.IN_PROGRESS}, outcome.status, changes):
+        if not await self._move(backup, claim, {Status.IN_PROGRESS}, outcome.status, changes):
             return
         log = logger.info if outcome.status is Status.SUCCESS else logger.error
         log(
@@ -95,7 +99,7 @@ class Capturing:
             else "",
         )
 
-    async def _attempt(self, backup: StoredBackup) -> Outcome:
+    async def _attempt(self, backup: StoredBackup, claim: Claim) -> Outcome:
         host_id = backup.record.host_id or 0
         rules = await persist(
             lambda: self._read_rules(host_id), f"backup {backup.id}: reading its rules"
@@ -103,18 +107,20 @@ class Capturing:
         limit = asyncio.timeout(rules.time_limit_s)
         try:
             async with limit:
-                return await self._capture(backup, rules)
+                return await self._capture(backup, claim, rules)
         except (CaptureError, ArchiveError) as trouble:
             return _failed(trouble.reason, trouble.message)
         except TimeoutError as trouble:
             if not limit.expired():
                 return _failed(_BUG, f"a wait timed out: {trouble}")
             return _failed(_TOO_LONG, f"not finished within {rules.time_limit_s:.0f} s")
+        except ClaimLostError:
+            raise
         except Exception as bug:  # whatever it is, the client must not wait for ever
             logger.exception("backup %d: capture failed unexpectedly", backup.id)
             return _failed(_BUG, f"{type(bug).__name__}; the engine's log tells more")
 
-    async def _capture(self, backup: StoredBackup, rules: CaptureRules) -> Outcome:
+    async def _capture(self, backup: StoredBackup, claim: Claim, rules: CaptureRules) -> Outcome:
         record = backup.record
         if record.type is not BackupType.CONFIG:
             raise CaptureError("NotSupported", f"{record.type} backups are not made by this engine")
@@ -137,8 +143,18 @@ class Capturing:
             policy=rules.policy,
         )
         protection = await self._safekeeping.protection(self._clock)
+
+        async def confirm() -> None:
+            async with self._database.writing() as connection:
+                await claim.confirm(connection)
+
         done = await capture(
-            request, self._cluster, store, limits=rules.limits, protection=protection
+            request,
+            self._cluster,
+            store,
+            limits=rules.limits,
+            protection=protection,
+            before_publishing=lambda: persist(confirm, f"backup {backup.id}: confirming its claim"),
         )
         return await self._verify(store, done.archive_name, done.size_bytes)
 
@@ -167,12 +183,14 @@ class Capturing:
     async def _move(
         self,
         backup: StoredBackup,
+        claim: Claim,
         leaving: frozenset[Status] | set[Status],
         to: Status,
         changes: Mapping[str, object],
     ) -> bool:
         async def move() -> bool:
             async with self._database.writing() as connection:
+                await claim.confirm(connection)
                 return await BackupRecords(connection).move(backup.id, leaving, to, changes)
 
         return await persist(move, f"backup {backup.id}: writing {to}")

@@ -18,12 +18,14 @@ from backup_engine.cluster import ClusterConnection, ClusterError
 from backup_engine.records.configurations import ConfigurationRecords
 from backup_engine.records.database import Database
 from backup_engine.records.deploys import DeployRecords, StoredDeploy
+from backup_engine.runs.claims import Claim, ClaimKind, Claims
 from backup_engine.runs.persistence import persist
 
 logger = logging.getLogger(__name__)
 
 HOST_TIMEOUT_S: Final = 30.0
 LOOK_AGAIN_S: Final = 30.0  # a wake-up may be missed, never the work
+LOOK_SHARED_S: Final = 2.0  # the engine that was asked for the deploy may be gone by now
 
 _OK: Final = 200
 
@@ -69,9 +71,12 @@ class Deployer:
         hosts: Sequence[HostRecord],
         prepare: PrepareHost,
         clock: Callable[[], datetime],
+        claims: Claims,
         host_timeout_s: float = HOST_TIMEOUT_S,
     ) -> None:
         self._database = database
+        self._claims = claims
+        self._look_again_s = LOOK_SHARED_S if database.is_shared else LOOK_AGAIN_S
         self._hosts = hosts
         self._prepare = prepare
         self._clock = clock
@@ -87,26 +92,30 @@ class Deployer:
         while True:
             self._awake.clear()  # before looking: what happens meanwhile is seen next time
             deploy = await persist(self._find_running, "looking for a deploy")
-            if deploy is not None:
-                await self._carry_out(deploy)
+            if deploy is not None and await self._claims.carry_out(
+                ClaimKind.DEPLOY, deploy.id, self._carry_out
+            ):
                 continue
             with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_AGAIN_S):
+                async with asyncio.timeout(self._look_again_s):
                     await self._awake.wait()
 
-    async def _carry_out(self, deploy: StoredDeploy) -> None:
+    async def _carry_out(self, claim: Claim) -> None:
         """Take the hosts one after the other; one that fails keeps no other from its turn."""
+        deploy = await persist(self._find_running, "reading the deploy")
+        if deploy is None or deploy.id != claim.subject_id:
+            return  # it ended before this engine's claim
         logger.info("deploy %d %s begins", deploy.id, deploy.status.type)
         states = [DeployHost(ip=host.private_ip) for host in self._hosts]
         states = [_at(state, "INITIATING") for state in states]
         steps = 2 * len(states) + 1  # each host begins and ends; the last step is coming into force
         for position, host in enumerate(self._hosts):
             states[position] = _at(states[position], "IN_PROGRESS")
-            await self._report(deploy, states, (2 * position + 1) * 100 // steps)
+            await self._report(deploy, claim, states, (2 * position + 1) * 100 // steps)
             outcome = await self._attempt(deploy, host)
             states[position] = _at(states[position], outcome)
-            await self._report(deploy, states, (2 * position + 2) * 100 // steps)
-        await self._come_into_force(deploy, states)
+            await self._report(deploy, claim, states, (2 * position + 2) * 100 // steps)
+        await self._come_into_force(deploy, claim, states)
 
     async def _attempt(self, deploy: StoredDeploy, host: HostRecord) -> str:
         try:
@@ -125,10 +134,13 @@ class Deployer:
             return "TIMED_OUT"
         return "SUCCESS"
 
-    async def _come_into_force(self, deploy: StoredDeploy, states: Sequence[DeployHost]) -> None:
+    async def _come_into_force(
+        self, deploy: StoredDeploy, claim: Claim, states: Sequence[DeployHost]
+    ) -> None:
         async def finish() -> bool:
             now_ms = int(self._clock().timestamp() * 1000)
             async with self._database.writing() as connection:
+                await claim.confirm(connection)
                 # one transaction: nobody sees a deploy that is over and not in force
                 is_ours = await DeployRecords(connection).finish(deploy.id, states, now_ms)
                 if is_ours:
@@ -139,10 +151,11 @@ class Deployer:
             logger.info("deploy %d is complete", deploy.id)
 
     async def _report(
-        self, deploy: StoredDeploy, states: Sequence[DeployHost], percent: int
+        self, deploy: StoredDeploy, claim: Claim, states: Sequence[DeployHost], percent: int
     ) -> None:
         async def report() -> None:
             async with self._database.writing() as connection:
+                await claim.confirm(connection)
                 await DeployRecords(connection).report(deploy.id, states, percent)
 
         await persist(report, f"deploy {deploy.id}: writing its progress")

@@ -8,11 +8,13 @@ from typing import Final, TypeVar
 from sqlalchemy.exc import SQLAlchemyError
 
 from backup_engine.archive.errors import StorageError
+from backup_engine.records.database import DatabaseAwayError
 
 logger = logging.getLogger(__name__)
 
 FIRST_DELAY_S: Final = 0.5
 LONGEST_DELAY_S: Final = 60.0
+LONGEST_FOR_DATABASE_S: Final = 5.0  # which is asked all the time anyway, and comes back soon
 
 Result = TypeVar("Result")
 
@@ -26,6 +28,9 @@ async def persist(work: Callable[[], Awaitable[Result]], what: str) -> Result:
     while True:
         try:
             return await work()
+        except DatabaseAwayError as trouble:
+            delay_s = min(delay_s, LONGEST_FOR_DATABASE_S)
+            logger.warning("%s: %s; trying again in %.1f s", what, trouble, delay_s)
         except (SQLAlchemyError, StorageError, OSError) as trouble:
             logger.error("%s: %s; trying again in %.1f s", what, trouble, delay_s)  # noqa: TRY400
         await asyncio.sleep(delay_s)

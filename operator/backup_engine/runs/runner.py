@@ -9,15 +9,18 @@ from typing import Final
 from backup_api.backups import RUNNING, RecordStatus
 from backup_engine.archive.places import ArchivePlaces
 from backup_engine.records.backups import BackupRecords, StoredBackup
+from backup_engine.records.claims import ClaimRecords
 from backup_engine.records.database import Database
 from backup_engine.records.restores import RestoreRecords
 from backup_engine.runs.capturing import Capturing
+from backup_engine.runs.claims import Claim, ClaimKind, Claims
 from backup_engine.runs.persistence import persist
 from backup_engine.runs.steps import Job, Step, choose_step
 
 logger = logging.getLogger(__name__)
 
 LOOK_AGAIN_S: Final = 30.0  # a wake-up may be missed, never the work
+LOOK_SHARED_S: Final = 0.5  # another engine's requests wake nobody here: its cancellations wait
 MAX_REMOVALS: Final = 16
 FAREWELL_S: Final = 10.0
 
@@ -25,20 +28,25 @@ FAREWELL_S: Final = 10.0
 @dataclass(slots=True)
 class _Running:
     job: Job
-    task: asyncio.Task[None]
+    task: asyncio.Task[bool]
 
 
 class Runner:
     """Level-triggered: looks at the database, starts what is due, and sleeps until woken.
 
     What runs is all it remembers. A restarted process therefore carries on by itself: captures
-    start over under their ids, cancellations and deletions go on.
+    start over under their ids, cancellations and deletions go on. What another engine has claimed
+    is left to it.
     """
 
-    def __init__(self, database: Database, places: ArchivePlaces, capturing: Capturing) -> None:
+    def __init__(
+        self, database: Database, places: ArchivePlaces, capturing: Capturing, claims: Claims
+    ) -> None:
         self._database = database
         self._places = places
         self._capturing = capturing
+        self._claims = claims
+        self._look_again_s = LOOK_SHARED_S if database.is_shared else LOOK_AGAIN_S
         self._running: dict[int, _Running] = {}
         self._awake = asyncio.Event()
 
@@ -55,7 +63,7 @@ class Runner:
                     self._step(backup)
                 # not wait_for: up to Python 3.11 it swallows a cancellation that meets the wake-up
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(LOOK_AGAIN_S):
+                    async with asyncio.timeout(self._look_again_s):
                         await self._awake.wait()
         finally:
             await self._stop()
@@ -67,8 +75,11 @@ class Runner:
             # apart, and few: a store that refuses to delete must not hold captures up
             leaving = await records.list_in({RecordStatus.DELETING}, limit=MAX_REMOVALS)
             restore = await RestoreRecords(connection).find_running()
+            held = await ClaimRecords(connection).list_held(ClaimKind.BACKUP)
         in_use = restore.record.backup_id if restore is not None else None
-        return [*busy, *(backup for backup in leaving if backup.id != in_use)]
+        others = held - self._running.keys()
+        removable = (backup for backup in leaving if backup.id != in_use)
+        return [backup for backup in (*busy, *removable) if backup.id not in others]
 
     def _step(self, backup: StoredBackup) -> None:
         running = self._running.get(backup.id)
@@ -85,25 +96,48 @@ class Runner:
                 pass
 
     def _start(self, backup: StoredBackup, job: Job) -> None:
-        work = self._capturing.run(backup) if job is Job.CAPTURE else self._remove(backup)
-        task = asyncio.create_task(work, name=f"{job.value}-{backup.id}")
+        async def work(claim: Claim) -> None:
+            await self._work(backup.id, job, claim)
+
+        carried_out = self._claims.carry_out(ClaimKind.BACKUP, backup.id, work)
+        task = asyncio.create_task(carried_out, name=f"{job.value}-{backup.id}")
         self._running[backup.id] = _Running(job, task)
         task.add_done_callback(lambda done: self._ended(backup.id, done))
 
-    def _ended(self, backup_id: int, task: asyncio.Task[None]) -> None:
+    def _ended(self, backup_id: int, task: asyncio.Task[bool]) -> None:
         self._running.pop(backup_id, None)
         trouble = None if task.cancelled() else task.exception()
         if trouble is not None:  # a bug; the record keeps its status, so it is tried again later
             logger.error("%s ended unexpectedly", task.get_name(), exc_info=trouble)
             return
-        self._awake.set()
+        if task.cancelled() or task.result():  # else another engine has it: not at once again
+            self._awake.set()
 
-    async def _remove(self, backup: StoredBackup) -> None:
+    async def _work(self, backup_id: int, job: Job, claim: Claim) -> None:
+        """Do ``job`` if the record, read under the claim, still asks for it."""
+
+        async def find() -> StoredBackup | None:
+            async with self._database.reading() as connection:
+                return await BackupRecords(connection).find(backup_id)
+
+        backup = await persist(find, f"backup {backup_id}: reading it")
+        if backup is None or backup.record.status is None:
+            return
+        match choose_step(backup.record.status, None):
+            case Step.CAPTURE if job is Job.CAPTURE:
+                await self._capturing.run(backup, claim)
+            case Step.REMOVE if job is Job.REMOVE:
+                await self._remove(backup, claim)
+            case _:
+                return  # it moved on meanwhile; the next look sees where to
+
+    async def _remove(self, backup: StoredBackup, claim: Claim) -> None:
         """Remove the archive, then the record: the other way round a crash would leave a file."""
 
         async def remove() -> None:
             await self._places.open(backup.archive_directory).delete(backup.archive_name)
             async with self._database.writing() as connection:
+                await claim.confirm(connection)
                 await BackupRecords(connection).remove(backup.id)
 
         await persist(remove, f"backup {backup.id}: removing {backup.archive_name}")
