@@ -160,7 +160,7 @@ async def build_engine(
     deployer = Deployer(database, hosts, Preparation(cluster, places), clock, claims)
     nightly = Nightly(database, places, console, product, clock, conduct.nightly, runner.wake)
     origins = Origins(places, cluster)
-    restorer = build_restorer(database, cluster, places, origins, conduct, runner.wake)
+    restorer = build_restorer(database, cluster, places, origins, conduct, claims, runner.wake)
     cases = UseCases(
         backups=Backups(database, hosts, product, clock, runner.wake),
         configurations=Configurations(database, hosts, places),
@@ -179,6 +179,7 @@ def build_restorer(
     places: ArchivePlaces,
     origins: Origins,
     conduct: Conduct,
+    claims: Claims,
     wake_runner: Callable[[], None],
 ) -> Restorer:
     """Put together what carries restores out."""
@@ -186,7 +187,7 @@ def build_restorer(
     clock, rules = conduct.clock, conduct.restore_rules
     restoring = Restoring(database, cluster, opener, origins, clock, rules)
     planning = Planning(database, cluster, opener, clock, rules)
-    return Restorer(database, restoring, planning, wake_runner)
+    return Restorer(database, restoring, planning, claims, wake_runner)
 
 
 def build_app(

@@ -165,7 +165,7 @@ async def local_engine(
 
         read_rules = tight if time_limit_s is not None else None
         rules = nightly or NightlyRules()
-        conduct = Conduct(clock, rules, read_rules, lease or Lease())
+        conduct = Conduct(clock, rules, read_rules, lease=lease or Lease())
         parts = await build_engine(database, cluster, places, gate, PRODUCT, conduct)
         client = await opened.enter_async_context(
             httpx2.AsyncClient(

@@ -46,6 +46,7 @@ class ClaimKind(StrEnum):
     BACKUP = "backup"
     DEPLOY = "deploy"
     RESTORE = "restore"
+    PLAN = "plan"
     NIGHTLY = "nightly"
     WATCH = "watch"
 

@@ -27,7 +27,6 @@ from backup_engine.runs.restoring import (
     ArchiveOpener,
     Confirm,
     RestoreRules,
-    unclaimed,
 )
 
 logger = logging.getLogger(__name__)
@@ -54,7 +53,7 @@ class Planning:
         self._clock = clock
         self._rules = rules
 
-    async def run(self, plan: StoredPlan, confirm: Confirm = unclaimed) -> None:
+    async def run(self, plan: StoredPlan, confirm: Confirm) -> None:
         """Compute ``plan`` and store it; one that nobody wants any more is left alone.
 
         May be called again after a crash: it begins anew.

@@ -48,10 +48,6 @@ Confirm = Callable[[AsyncConnection], Awaitable[None]]
 """Makes sure that the work is still this engine's; called first in every transaction of it."""
 
 
-async def unclaimed(_: AsyncConnection) -> None:
-    """Confirm nothing: there is one engine on the database."""
-
-
 @dataclass(frozen=True, slots=True)
 class RestoreRules:
     """How a restore behaves in time; ``time_limit_s`` counts from its launch, crashes included."""
@@ -120,7 +116,7 @@ class Restoring:
         self._clock = clock
         self._rules = rules
 
-    async def run(self, restore_id: int, confirm: Confirm = unclaimed) -> None:
+    async def run(self, restore_id: int, confirm: Confirm) -> None:
         """Carry a launched restore to its end and record it; one that has ended is left alone.
 
         May be called again after a crash: what is in the cluster already is found unchanged.
