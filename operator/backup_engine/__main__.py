@@ -11,17 +11,15 @@ from pathlib import Path
 from typing import Final
 
 from backup_engine.app import serve
-from backup_engine.archive.command import add_archive_parser, run_archive
 from backup_engine.archive.errors import ArchiveError
 from backup_engine.auth.passwords import hash_password
 from backup_engine.cluster import ClusterError
+from backup_engine.command.archive import add_archive_parser, run_archive
 from backup_engine.errors import EngineError
-from backup_engine.restore.command import add_restore_parsers, run_restore
 from backup_engine.settings import PREFIX, Settings, UsageError, read_settings
 
 EXIT_USAGE: Final = 2
 EXIT_TROUBLE: Final = 3
-RESTORE_ACTIONS: Final = frozenset({"diff", "restore"})
 
 _LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _TALKATIVE: Final = ("uvicorn", "alembic", "aiosqlite")
@@ -43,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
             argument_default=argparse.SUPPRESS,
         )
     )
-    add_restore_parsers(add_archive_parser(commands))
+    add_archive_parser(commands)
     commands.add_parser(
         "hash-password",
         help="hash a password for --users-file",
@@ -98,8 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     try:
         if arguments.command == "archive":
-            run = run_restore if arguments.action in RESTORE_ACTIONS else run_archive
-            return asyncio.run(run(arguments))
+            return asyncio.run(run_archive(arguments))
         if arguments.command == "hash-password":
             sys.stdout.write(f"{hash_password(_read_password())}\n")
             return 0

@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from backup_engine.archive.manifest import IndexEntry
+from backup_engine.browse.contents import FoundObject
+from backup_engine.command.extracting import build_file_path
 from fixtures.archive_command import run
 
 
@@ -19,9 +22,43 @@ def test_list_names_each_archive_on_a_line(
 ) -> None:
     assert run("list", str(Path(written).parent)) == 0
 
-    (line,) = capsys.readouterr().out.splitlines()
-    size = Path(written).stat().st_size
-    assert line.split("\t") == [Path(written).name, f"{size} bytes", "9 objects, 3 kinds"]
+    head, line = capsys.readouterr().out.splitlines()
+    assert head.split() == ["NAME", "INITIATED", "SIZE", "KINDS", "OBJECTS", "STATE"]
+    size = f"{Path(written).stat().st_size / 1024:.1f}"
+    moment = "2026-11-23T12:00:00Z"
+    assert line.split() == [Path(written).name, moment, size, "KiB", "3", "9", "readable"]
+    assert run("list", str(Path(written).parent), "-o", "json") == 0
+    (told,) = json.loads(capsys.readouterr().out)
+    assert (told["sizeBytes"], told["objects"]) == (Path(written).stat().st_size, 9)
+
+
+def test_show_lists_kinds_namespaces_and_objects_of_a_kind(
+    written: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def shown(*arguments: str) -> list[list[str]]:
+        assert run("show", written, *arguments) == 0
+        return [line.split() for line in capsys.readouterr().out.splitlines()]
+
+    assert ["Widget", "zoo.io/v1", "widgets", "2"] in [row[:4] for row in shown("kinds")]
+    assert shown("namespaces") == [["NAMESPACE", "OBJECTS"], ["blue", "1"], ["red", "6"]]
+    assert [row[:3] for row in shown("widgets.zoo.io")] == [
+        ["NAMESPACE", "NAME", "KIND"],
+        ["blue", "größe", "Widget"],
+        ["red", "wheel", "Widget"],
+    ]
+    assert len(shown("secrets", "-n", "r*")) == 6
+
+
+def test_show_prints_one_object(written: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("show", written, "secret", "secret-3", "-n", "red") == 0
+    document = yaml.safe_load(capsys.readouterr().out)
+    assert run("show", written, "secret", "secret-3", "--json") == 0
+    same = json.loads(capsys.readouterr().out)
+
+    assert document == same
+    assert document["metadata"] == {"name": "secret-3", "namespace": "red"}
+    assert run("show", written, "pods", "nobody") == 3
+    assert "'show URL kinds' lists the kinds" in capsys.readouterr().err
 
 
 def test_show_describes_an_archive_for_people_or_programs(
@@ -33,8 +70,9 @@ def test_show_describes_an_archive_for_people_or_programs(
     manifest = json.loads(capsys.readouterr().out)
 
     assert "cluster-uid, Kubernetes v1.36.3" in shown
-    assert "5  Secret (v1)" in shown
-    assert "events (v1): Ephemeral" in shown
+    assert ["Secret", "v1", "5"] in [line.split() for line in shown.splitlines()]
+    assert "not captured: events (v1): Ephemeral" in shown
+    assert "2026-11-23T12:00:00Z by admin" in shown
     assert manifest["totals"]["objects"] == 9
 
 
@@ -42,13 +80,15 @@ def test_verify_tells_the_verdict_by_exit_code_and_reason(
     written: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("verify", written) == 0
-    assert capsys.readouterr().out.startswith("Verified: 9 objects")
+    assert capsys.readouterr().out.startswith("valid: Verified: 9 objects")
 
     content = Path(written).read_bytes()
     Path(written).write_bytes(content[:-700])
 
     assert run("verify", written) == 3
-    assert capsys.readouterr().out.startswith("ManifestMissing: ")
+    assert capsys.readouterr().out.startswith("NOT VALID: ManifestMissing: ")
+    assert run("verify", written, "-o", "json") == 3
+    assert json.loads(capsys.readouterr().out)["reason"] == "ManifestMissing"
 
 
 def test_extract_prints_stored_lines(written: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -63,8 +103,8 @@ def test_extract_prints_yaml_that_kubectl_could_apply(
 ) -> None:
     assert run("extract", written, "--namespace", "blue", "--output", "yaml") == 0
 
-    (document,) = yaml.safe_load_all(capsys.readouterr().out)
-    assert document["metadata"]["name"] == "größe"
+    found = list(yaml.safe_load_all(capsys.readouterr().out))
+    assert [one["metadata"]["name"] for one in found] == ["blue", "größe"]
 
 
 def test_extract_without_a_filter_prints_everything(
@@ -73,6 +113,62 @@ def test_extract_without_a_filter_prints_everything(
     assert run("extract", written) == 0
 
     assert len(capsys.readouterr().out.splitlines()) == 9
+
+
+def test_extract_writes_files_in_the_order_of_restore(
+    written: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / "files"
+    rules = ("--include", "namespace=blue", "--include", "kind=Secret", "--exclude", "name=*-3")
+
+    assert run("extract", written, *rules, "--to", str(place)) == 0
+    assert "6 objects written" in capsys.readouterr().err
+    files = sorted(str(file.relative_to(place)) for file in place.rglob("*.yaml"))
+
+    assert files[0] == "01-namespaces/_cluster/blue.yaml"
+    assert files[1] == "05-secrets/red/secret-0.yaml"
+    assert files[-1] == "10-widgets.zoo.io/blue/größe.yaml"
+    assert {file.stat().st_mode & 0o777 for file in place.rglob("*.yaml")} == {0o600}
+    document = yaml.safe_load((place / files[1]).read_text())
+    assert document == {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "secret-0", "namespace": "red"},
+    }
+    assert run("extract", written, "--to", str(place)) == 3
+    assert "never overwritten" in capsys.readouterr().err
+    assert run("extract", written, "--to", str(place / "x"), "-o", "ndjson") == 2
+
+
+@pytest.mark.parametrize(
+    ("namespace", "name"),
+    [("a", "../../x"), ("..", "x"), ("a", ".."), ("a/b", "x"), ("a", "x\0y"), ("a", "")],
+)
+def test_a_forged_name_never_leads_out_of_the_folder(namespace: str, name: str) -> None:
+    entry = IndexEntry(
+        api_version="v1",
+        kind="ConfigMap",
+        length=0,
+        name=name,
+        namespace=namespace,
+        offset=0,
+        resource="configmaps",
+        resource_version="1",
+        sha256="",
+        uid="",
+    )
+
+    with pytest.raises(ValueError, match="is no name for a file"):
+        build_file_path(FoundObject(("", "configmaps"), entry, b""), "yaml")
+
+
+def test_diff_wants_exactly_one_other_side(
+    written: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("diff", written) == 2
+    assert "--kubeconfig" in capsys.readouterr().err
+    assert run("diff", written, written) == 0
+    assert capsys.readouterr().out == "0 added, 0 removed, 0 changed, 9 the same\n"
 
 
 @pytest.mark.parametrize(
@@ -103,7 +199,7 @@ def test_trouble_is_explained_on_stderr(
 
 READER = """
 import argparse, asyncio, sys
-from backup_engine.archive.command import add_archive_parser, run_archive
+from backup_engine.command.archive import add_archive_parser, run_archive
 
 sys.stdin.read()
 parser = argparse.ArgumentParser()

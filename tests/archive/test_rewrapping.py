@@ -144,11 +144,11 @@ def test_keys_are_rotated_from_the_command_line(
     assert "9 objects in 3 parts, encrypted to 1 recipients, signed" in capsys.readouterr().out
     verify = ("verify", "--truststore", str(signing.truststore), "--require-signature", str(copy))
     assert run(*verify, "--identity", str(tmp_path / "third")) == 0
-    assert capsys.readouterr().out.startswith("Verified: 9 objects")
+    assert capsys.readouterr().out.startswith("valid: Verified: 9 objects")
     assert run(*verify) == 0
     assert "checked without decrypting, signature trusted" in capsys.readouterr().out
     assert run(*verify, "--identity", str(tmp_path / "old")) == 3
-    assert capsys.readouterr().out.startswith("IdentityMismatch: ")
+    assert capsys.readouterr().out.startswith("NOT VALID: IdentityMismatch: ")
     assert run("extract", str(copy), "--identity", str(tmp_path / "third")) == 0
     assert len(capsys.readouterr().out.splitlines()) == 9
 
@@ -157,7 +157,7 @@ def test_an_encrypted_archive_shows_without_a_key_what_is_clear(
     original: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("list", str(original.parent)) == 0
-    assert capsys.readouterr().out.endswith("\tencrypted\n")
+    assert capsys.readouterr().out.endswith("   encrypted\n")
     assert run("show", str(original)) == 0
     shown = capsys.readouterr().out
     assert "cluster-uid" in shown

@@ -107,12 +107,13 @@ def _describe_item(item: PlanItem) -> list[str]:
     verdict = item.verdict
     note = f"  {verdict.reason}: {verdict.message}" if verdict.reason else ""
     lines = [f"{verdict.action.value:<11} {item.key}{note}"]
-    lines += [f"              {_describe_change(one)}" for one in verdict.changes[:LARGEST_CHANGES]]
+    lines += [f"              {describe_change(one)}" for one in verdict.changes[:LARGEST_CHANGES]]
     more = len(verdict.changes) - LARGEST_CHANGES
     return [*lines, f"              and {more} more"] if more > 0 else lines
 
 
-def _describe_change(change: FieldChange) -> str:
+def describe_change(change: FieldChange) -> str:
+    """Write one field that differs on one line, long values cut."""
     return f"{change.path}: {_shorten(change.old)} -> {_shorten(change.new)}"
 
 

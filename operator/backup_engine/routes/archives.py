@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from typing import Any, Final
 from urllib.parse import quote
 
-import yaml
 from fastapi import APIRouter
 from starlette.responses import Response, StreamingResponse
 
@@ -36,6 +35,7 @@ from backup_engine.archives import Archives, DifferencePage, StoredArchive
 from backup_engine.auth.callers import Resource, Right, Verb
 from backup_engine.auth.gate import Gate
 from backup_engine.browse.comparing import Change, Difference
+from backup_engine.browse.rendering import to_yaml
 from backup_engine.errors import RefusalError
 from backup_engine.query.shapes import build_members
 from backup_engine.restore.cleaning import clean
@@ -165,7 +165,7 @@ def render(line: bytes, key: KindKey, media_type: str, *, is_restorable: bool) -
     if is_restorable:
         document = clean(document, key)
     if media_type == YAML:
-        return yaml.safe_dump(document, sort_keys=False, allow_unicode=True).encode()
+        return to_yaml(document).encode()
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
 

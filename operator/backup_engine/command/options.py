@@ -4,12 +4,24 @@ import argparse
 import asyncio
 import sys
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 from backup_engine.archive.encryption import Identities, load_identities
 from backup_engine.archive.errors import SigningError
+from backup_engine.archive.reading import ArchiveReader
 from backup_engine.archive.store import ArchiveStore
 from backup_engine.archive.trust import Trust, load_trust
+
+DONE: Final = 0
+DIFFERENT: Final = 1
+USAGE: Final = 2
+TROUBLE: Final = 3
+PROGRAM: Final = "backup_engine"
+
+
+class UsageProblemError(Exception):
+    """The options make no sense together; ends the program with 2."""
 
 
 def build_store_url(place: str) -> str:
@@ -54,6 +66,16 @@ def add_trust_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+async def open_archive(arguments: argparse.Namespace, place: str) -> ArchiveReader:
+    """Open the archive at ``place`` with the keys that were named; raises ArchiveError."""
+    store, name = open_place(place)
+    return await ArchiveReader.open(
+        store.reader(name),
+        trust=await read_trust(arguments),
+        identities=await read_identities(arguments),
+    )
+
+
 async def read_identities(arguments: argparse.Namespace) -> Identities:
     """Load the identity files that were named."""
     return await asyncio.to_thread(load_identities, arguments.identity)
@@ -76,9 +98,9 @@ async def read_trust(arguments: argparse.Namespace) -> Trust | None:
 
 async def print_text(text: str) -> None:
     """Write to stdout in a thread: a slow pipe must not stop the loop."""
-    await asyncio.to_thread(_write, text)
 
+    def write() -> None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
 
-def _write(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()
+    await asyncio.to_thread(write)

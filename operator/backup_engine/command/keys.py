@@ -5,14 +5,6 @@ import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 
-from backup_engine.archive.command_options import (
-    add_identity_option,
-    add_trust_options,
-    open_place,
-    print_text,
-    read_identities,
-    read_trust,
-)
 from backup_engine.archive.encryption import (
     Recipients,
     load_recipients,
@@ -23,6 +15,15 @@ from backup_engine.archive.errors import KeyFileError
 from backup_engine.archive.protection import Protection
 from backup_engine.archive.rewrapping import rewrap
 from backup_engine.archive.signing_directory import SigningDirectory
+from backup_engine.command.options import (
+    DONE,
+    add_identity_option,
+    add_trust_options,
+    open_place,
+    print_text,
+    read_identities,
+    read_trust,
+)
 
 
 def add_keygen_options(parser: argparse.ArgumentParser) -> None:
@@ -69,17 +70,18 @@ def add_rewrap_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-async def generate_key(arguments: argparse.Namespace) -> None:
+async def generate_key(arguments: argparse.Namespace) -> int:
     """Make a key pair: the identity goes to a file, or to stdout."""
     made = make_identity(datetime.now(UTC))
     if arguments.output is None:
         await print_text(made.text)
-        return
+        return DONE
     await asyncio.to_thread(write_private, arguments.output, made.text)
     await print_text(f"{made.recipient}\n")
+    return DONE
 
 
-async def rewrap_archive(arguments: argparse.Namespace) -> None:
+async def rewrap_archive(arguments: argparse.Namespace) -> int:
     """Copy one archive for other recipients; raises ArchiveError."""
     keys = [*arguments.recipient, *await _load_recipients(arguments.recipients_file)]
     if not keys:
@@ -106,6 +108,7 @@ async def rewrap_archive(arguments: argparse.Namespace) -> None:
         f"{store.location(name)}: {totals.objects} objects in {totals.parts} parts, encrypted to"
         f" {len(set(keys))} recipients, {'signed' if signer else 'not signed'}\n"
     )
+    return DONE
 
 
 async def _load_recipients(files: list[Path]) -> list[str]:

@@ -1,0 +1,1 @@
+"""The command line over archives: it needs no engine, and but for restores no cluster."""
