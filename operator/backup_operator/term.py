@@ -18,8 +18,9 @@ from backup_operator.reconcile.engines import EngineReconciler
 from backup_operator.reconcile.memory import Memories
 from backup_operator.reconcile.observing import Observer
 from backup_operator.reconcile.queue import Account, WorkQueue
+from backup_operator.reconcile.schedules import ScheduleReconciler
 from backup_operator.reconcile.writing import Clock, StatusWriter
-from backup_operator.resources.group import BACKUP, BACKUP_ENGINE
+from backup_operator.resources.group import BACKUP, BACKUP_ENGINE, BACKUP_SCHEDULE
 from backup_operator.settings import OperatorSettings
 
 EVENTS_END_WITHIN_S: Final = 1.0
@@ -61,6 +62,7 @@ class Term:
             {
                 BACKUP: BackupReconciler(cache, observer, steps, writer, memories, clock),
                 BACKUP_ENGINE: EngineReconciler(cache, self.engines, writer, clock),
+                BACKUP_SCHEDULE: ScheduleReconciler(cluster, cache, dispatcher.saw, writer, clock),
             }
         )
 

@@ -1,7 +1,7 @@
 """The newest known state of every object of ours, small enough for ten thousand."""
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any, Final
 
@@ -24,6 +24,11 @@ class ObjectCache:
         self._unfinished_records: dict[str, set[int]] = {}
         self._deleting: dict[str, dict[Key, datetime]] = {}
         self._buried: OrderedDict[str, None] = OrderedDict()
+        self._listeners: list[Callable[[Entry], None]] = []
+
+    def subscribe(self, listener: Callable[[Entry], None]) -> None:
+        """Have ``listener`` called with each object that is new, changed or gone."""
+        self._listeners.append(listener)
 
     def put(self, kind: Kind, body: dict[str, Any]) -> Entry | None:
         """Take over a state of an object; None: a newer one is known, or it was deleted."""
@@ -39,6 +44,7 @@ class ObjectCache:
             self._unlink(before)
         self._entries[entry.key.kind][entry.key] = entry
         self._link(entry)
+        self._tell(entry)
         return entry
 
     def remove(self, key: Key, uid: str) -> Entry | None:
@@ -48,7 +54,9 @@ class ObjectCache:
         if before is None or before.uid != uid:
             return None
         self._unlink(before)
-        return self._entries[key.kind].pop(key)
+        del self._entries[key.kind][key]
+        self._tell(before)
+        return before
 
     def find(self, key: Key) -> Entry | None:
         """Find the newest state of an object."""
@@ -87,6 +95,10 @@ class ObjectCache:
 
     def __len__(self) -> int:
         return sum(map(len, self._entries.values()))
+
+    def _tell(self, entry: Entry) -> None:
+        for listener in self._listeners:
+            listener(entry)
 
     def _bury(self, uid: str) -> None:
         self._buried[uid] = None

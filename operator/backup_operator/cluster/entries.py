@@ -7,10 +7,13 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from backup_operator.decisions.drift import Told
+from backup_operator.decisions.schedule_facts import ScheduledBackup, read_scheduled_backup
 from backup_operator.resources.backup import DeletionPolicy
 from backup_operator.resources.group import (
     BACKUP,
+    BACKUP_SCHEDULE,
     DEFAULT_ENGINE_ANNOTATION,
+    EXPIRED_ANNOTATION,
     FINALIZER,
     SCHEDULE_LABEL,
     Kind,
@@ -65,6 +68,7 @@ class Entry:
     backup_type: str | None = None
     engine_name: str | None = None
     success: ScheduledSuccess | None = None
+    scheduled: ScheduledBackup | None = None  # a Backup that a schedule has made
 
     def body(self) -> dict[str, Any]:
         """Return the object, a new copy."""
@@ -111,11 +115,19 @@ def build_entry(kind: Kind, body: dict[str, Any]) -> Entry:
     record_id = status.get("id")
     wants_keeping = mapping(body.get("spec")).get("deletionPolicy") == DeletionPolicy.DELETE
     unknown = ConditionStatus.UNKNOWN.value
+    namespace = common.key.namespace
+    annotations = mapping(metadata.get("annotations"))
+    schedule = mapping(metadata.get("labels")).get(SCHEDULE_LABEL)
+    is_meant = EXPIRED_ANNOTATION in annotations  # and no burst of somebody's mistake
     return replace(
         common,
+        refers_to=(Key(BACKUP_SCHEDULE.kind, namespace, schedule),) if schedule else (),
+        scheduled=read_scheduled_backup(body, conditions) if schedule else None,
         record_id=record_id if isinstance(record_id, int) else None,
         is_quiet=is_settled and is_kept == wants_keeping,
-        deleting_since=datetime.fromisoformat(deleting) if deleting and is_kept else None,
+        deleting_since=(
+            datetime.fromisoformat(deleting) if deleting and is_kept and not is_meant else None
+        ),
         told=Told(
             status=status.get("status"),
             valid=conditions.get(ConditionType.VALID, unknown),

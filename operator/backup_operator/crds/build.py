@@ -13,8 +13,11 @@ from backup_operator.resources.group import (
     BACKUP,
     BACKUP_ENGINE,
     BACKUP_HOST,
+    BACKUP_SCHEDULE,
     DEFAULT_ENGINE_ANNOTATION,
     GROUP,
+    RUN_NOW_ANNOTATION,
+    SCHEDULE_LABEL,
     VERSION,
     Kind,
 )
@@ -22,6 +25,9 @@ from backup_operator.resources.host import NAME_RULES, BackupHostSpec
 from backup_operator.resources.host_status import BackupHostStatus
 from backup_operator.resources.parts import ResourcePart
 from backup_operator.resources.rules import CelRule, with_rules
+from backup_operator.resources.schedule import NAME_RULES as SCHEDULE_NAME_RULES
+from backup_operator.resources.schedule import BackupScheduleSpec
+from backup_operator.resources.schedule_status import BackupScheduleStatus
 
 _ONLY_WIDE = 1
 
@@ -123,6 +129,30 @@ RESOURCES = (
         ),
         selectable=(".spec.type", ".spec.engineRef.name"),
         rules=NAME_RULES,
+    ),
+    Resource(
+        BACKUP_SCHEDULE,
+        BackupScheduleSpec,
+        BackupScheduleStatus,
+        "BackupSchedule makes Backups by the clock and expires those that its retention does not"
+        f" keep. Its Backups bear the label `{SCHEDULE_LABEL}` and stay when it is deleted."
+        f" Annotation `{RUN_NOW_ANNOTATION}` with a new value, such as the time, makes one at"
+        " once.",
+        columns=(
+            Column("Schedule", ".spec.schedule"),
+            Column("Suspend", ".spec.suspend", "boolean"),
+            Column("Active", ".status.counts.active", "integer"),
+            Column("Last run", ".status.lastScheduleTime", "date"),
+            Column("Last success", ".status.lastSuccessfulTime", "date"),
+            Column("Next run", ".status.nextScheduleTime"),
+            Column("Time zone", ".spec.timeZone", is_wide=True),
+            Column("Good", ".status.counts.succeeded", "integer", is_wide=True),
+            Column("Failed", ".status.counts.failed", "integer", is_wide=True),
+            Column("Message", f"{_READY}.message", is_wide=True),
+            _AGE,
+        ),
+        selectable=(".spec.suspend",),
+        rules=SCHEDULE_NAME_RULES,
     ),
 )
 

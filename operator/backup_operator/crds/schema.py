@@ -41,7 +41,7 @@ def _rewrite(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> Schema:
                 }
             case "items" | "additionalProperties":
                 schema[keyword] = _rewrite(value, definitions)
-            case "default" if value is None or value in ([], {}, ""):
+            case "default" if value is None or isinstance(value, Mapping) or value in ([], ""):
                 pass  # absent means the same, and an object stays as small as it was written
             case "description":
                 schema[keyword] = value.replace("``", "`")

@@ -18,6 +18,7 @@ class Dispatcher:
     def __init__(self, cache: ObjectCache) -> None:
         self._cache = cache
         self._queue: WorkQueue[Key] | None = None
+        cache.subscribe(self._add_neighbours)
 
     def open(self, queue: WorkQueue[Key]) -> None:
         """Deliver to ``queue`` from now on, beginning with everything that is not at rest."""
@@ -38,7 +39,8 @@ class Dispatcher:
             return
         if not entry.is_quiet:
             self._add(entry.key)
-        self._add_neighbours(kind, entry)
+        if kind is BACKUP_ENGINE:
+            self._add_users()
 
     def saw_deleted(self, kind: Kind, body: dict[str, Any]) -> None:
         """Take the last state of an object that is gone."""
@@ -50,7 +52,8 @@ class Dispatcher:
             self._add(key)  # its reconciler may keep something for it
         elif self._queue is not None:
             self._queue.forget(key)
-        self._add_neighbours(kind, entry)
+        if kind is BACKUP_ENGINE:
+            self._add_users()
 
     def engine_changed(self, name: str) -> None:
         """Have the status of a BackupEngine looked at."""
@@ -69,13 +72,17 @@ class Dispatcher:
         if entry is not None:
             self._add(entry.key)
 
-    def _add_neighbours(self, kind: Kind, entry: Entry) -> None:
-        """Have those looked at that rest on an object which has changed or gone."""
-        if kind is BACKUP_ENGINE:
-            for user in USERS_OF_ENGINES:
-                for waiting in self._cache.unfinished(user):
-                    self._add(waiting.key)
-        if kind is BACKUP:
+    def _add_users(self) -> None:
+        for kind in USERS_OF_ENGINES:
+            for entry in self._cache.unfinished(kind):
+                self._add(entry.key)
+
+    def _add_neighbours(self, entry: Entry) -> None:
+        """Have those looked at that rest on a Backup which has changed or gone.
+
+        Our own writes count as well: a Backup that we find finished frees its schedule.
+        """
+        if entry.key.kind == BACKUP.kind:
             for key in entry.refers_to:
                 self._add(key)
             for other in self._cache.referring_to(entry.key):

@@ -15,9 +15,11 @@ BACKUP_CATEGORY = "backups"
 FINALIZER = f"{GROUP}/finalizer"
 FORCE_DELETE_ANNOTATION = f"{GROUP}/force-delete"  # its value is the time of the request
 ACKNOWLEDGE_ANNOTATION = f"{GROUP}/acknowledge-deletions"  # a time up to which they are meant
-DEFAULT_ENGINE_ANNOTATION = f"{GROUP}/is-default-engine"  # counts when it says "true"
-
 SCHEDULE_LABEL = f"{GROUP}/schedule"  # on a Backup: the name of the BackupSchedule that made it
+SCHEDULED_AT_ANNOTATION = f"{GROUP}/scheduled-at"  # on a Backup: the time that it was meant for
+EXPIRED_ANNOTATION = f"{GROUP}/expired"  # on a Backup: its schedule's retention let it go
+RUN_NOW_ANNOTATION = f"{GROUP}/run-now"  # on a BackupSchedule: each new value makes one Backup
+DEFAULT_ENGINE_ANNOTATION = f"{GROUP}/is-default-engine"  # counts when it says "true"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +49,11 @@ BACKUP = Kind(
 )
 BACKUP_ENGINE = Kind("BackupEngine", "backupengines", "backupengine", "bke", is_namespaced=False)
 BACKUP_HOST = Kind("BackupHost", "backuphosts", "backuphost", "bkh", is_namespaced=False)
+BACKUP_SCHEDULE = Kind(
+    "BackupSchedule", "backupschedules", "backupschedule", "bks", is_namespaced=True
+)
 
-KINDS = (BACKUP_ENGINE, BACKUP)
+KINDS = (BACKUP_ENGINE, BACKUP, BACKUP_SCHEDULE)
 """Every kind that the operator watches; engines first, for the others ask for them."""
 
 USERS_OF_ENGINES = (BACKUP,)

@@ -99,6 +99,7 @@ class ConditionType(StrEnum):
     BUSY = "Busy"
     STAGED = "Staged"
     DEPLOYED = "Deployed"
+    LAST_BACKUP_SUCCEEDED = "LastBackupSucceeded"
     READY = "Ready"
     RECONCILING = "Reconciling"
     STALLED = "Stalled"
