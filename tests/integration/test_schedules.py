@@ -86,6 +86,19 @@ async def until_schedule(
     pytest.fail(f"{member} is not {value}: {body.get('status')}")
 
 
+async def until_reason(scene: Scene, name: str, type_: str, reason: str) -> Body:
+    body: Body = {}
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(15):
+            while True:
+                body = await scene.cluster.call("GET", schedule_path(scene, name))
+                found = find_condition(body, type_)
+                if found and found["reason"] == reason:
+                    return found
+                await asyncio.sleep(0.05)
+    pytest.fail(f"{type_} is not {reason}: {body.get('status')}")
+
+
 async def finish_newest(scene: Scene, name: str) -> str:
     newest = (await backups_of(scene, name))[-1]["metadata"]["name"]
     await scene.running(newest)
@@ -128,14 +141,7 @@ async def test_forbid_waits_until_the_running_one_has_finished(scene: Scene) -> 
     await run_now(scene, "patient", "first")
     await until_backups(scene, "patient", 1)
     await run_now(scene, "patient", "second")
-    for _ in range(200):
-        body = await scene.cluster.call("GET", schedule_path(scene, "patient"))
-        ready = find_condition(body, "Ready")
-        if ready and ready["reason"] == "WaitingForActive":
-            break
-        await asyncio.sleep(0.05)
-    else:
-        pytest.fail(f"it does not wait: {body}")
+    await until_reason(scene, "patient", "Ready", "WaitingForActive")
     await finish_newest(scene, "patient")
     await until_backups(scene, "patient", 2)
     await finish_newest(scene, "patient")
@@ -195,20 +201,14 @@ async def test_a_backup_that_the_cluster_refuses_is_told(scene: Scene) -> None:
         {"spec": {"template": {"metadata": {"labels": labels}}}},
     )
     await run_now(scene, "greedy", "now")
-    for _ in range(200):
-        body = await scene.cluster.call("GET", schedule_path(scene, "greedy"))
-        stalled = find_condition(body, "Stalled")
-        if stalled and stalled["status"] == "True":
-            break
-        await asyncio.sleep(0.05)
-    assert stalled is not None
-    assert stalled["reason"] == "BackupRefused"
+    stalled = await until_reason(scene, "greedy", "Stalled", "BackupRefused")
     assert "no label value!" in stalled["message"]
 
 
 async def test_kill_9_around_a_run_never_makes_it_twice(own_scene: Scene) -> None:
     """Killed earlier and later in the run: before, within and after the creation of the Backup."""
     scene = own_scene
+    times: list[str] = []
     await create_schedule(scene, "sturdy", "* * * * *", concurrencyPolicy="Allow")
     for delay_s in (0.0, 0.1):
         observed = await make_due(scene, "sturdy", minutes=5)
