@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 from pydantic import AliasChoices, Field
 
-from backup_api.wire import WireRecord, WireRequest, known_word
+from backup_api.wire import WireRecord, WireRequest, known_word, requiring
 
 NAME_PATTERN: Final = r"^[A-Za-z0-9_.-]{1,100}$"
 """What a backup may be called (spec §3.2); the limits are also codes 1002 to 1004."""
@@ -57,25 +57,31 @@ class AppDeploymentLocation(StrEnum):
 class BackupRecord(WireRecord):
     """One backup as the server reports it (spec §3.0); None means not known yet."""
 
-    id: int
-    configuration_id: int | None = None
-    host_id: int | None = None
-    name: str | None = None
-    description: str | None = None
-    type: Annotated[BackupType | None, known_word(BackupType)] = None
-    version: str | None = None
-    build_version: str | None = None
-    time_initiated: int | None = None  # epoch ms
-    time_completed: int | None = None  # epoch ms
-    intiated_by: str | None = Field(default=None, validation_alias=INITIATED_BY)
-    status: Annotated[RecordStatus | None, known_word(RecordStatus)] = None
-    size_on_disk: int | None = None  # bytes
-    content_file_path: str | None = None
-    is_valid: bool | None = None
-    is_version_compatible: bool | None = None
+    id: int = Field(description="unique and ever growing")
+    configuration_id: int | None = Field(None, description="always 1")
+    host_id: int | None = Field(None, description="host that is backed up")
+    name: str | None = Field(None, description="unique but for scheduled runs")
+    description: str | None = Field(None, description="free text")
+    type: Annotated[BackupType | None, known_word(BackupType)] = Field(
+        None, description="what is backed up"
+    )
+    version: str | None = Field(None, description="product version that made the archive")
+    build_version: str | None = Field(None, description="build that made the archive")
+    time_initiated: int | None = Field(None, description="start, epoch ms")
+    time_completed: int | None = Field(None, description="end, epoch ms; null until then")
+    intiated_by: str | None = Field(
+        None, validation_alias=INITIATED_BY, description="who started it; the spelling is the API's"
+    )
+    status: Annotated[RecordStatus | None, known_word(RecordStatus)] = Field(
+        None, description="where it stands"
+    )
+    size_on_disk: int | None = Field(None, description="size of the archive, bytes")
+    content_file_path: str | None = Field(None, description="path of the archive")
+    is_valid: bool | None = Field(None, description="archive and manifest are usable")
+    is_version_compatible: bool | None = Field(None, description="can be restored by this version")
     app_deployment_location: Annotated[
         AppDeploymentLocation | None, known_word(AppDeploymentLocation)
-    ] = None
+    ] = Field(None, description="in the list only, since version 26.0")
 
 
 RECORD_MEMBERS: Final = tuple(BackupRecord.model_fields)
@@ -104,13 +110,25 @@ SORTABLE: Final = frozenset(
 class CreateBackup(WireRequest):
     """Body of POST /backups (spec §3.2). Explicit null counts as absent (spec §14 no. 14)."""
 
-    name: str | None = None
-    configuration_id: int | None = None
-    description: str | None = None
-    host_id: int | None = None  # None: the Console
+    model_config = requiring("name", "configuration_id")
+
+    name: str | None = Field(
+        None, description="unique", json_schema_extra={"type": "string", "pattern": NAME_PATTERN}
+    )
+    configuration_id: int | None = Field(
+        None,
+        description="a deployed configuration; there is one, 1",
+        json_schema_extra={"type": "integer", "enum": [1]},
+    )
+    description: str | None = Field(
+        None, description="free text", json_schema_extra={"maxLength": DESCRIPTION_LENGTH}
+    )
+    host_id: int | None = Field(None, description="absent: the Console")
 
 
 class ChangeBackup(WireRequest):
     """Body of POST /backups/{id}: the description is all that can change (spec §3.4)."""
 
-    description: str | None = None
+    description: str | None = Field(
+        None, description="absent: unchanged", json_schema_extra={"maxLength": DESCRIPTION_LENGTH}
+    )

@@ -3,14 +3,24 @@
 from enum import StrEnum
 from typing import Annotated, Final
 
+from pydantic import Field
+
 from backup_api.errors import FINAL, TRANSIENT, EndpointErrors
-from backup_api.wire import WireRecord, WireRequest, known_word
+from backup_api.wire import JsonDict, WireRecord, WireRequest, known_word, requiring
 
 CONFIGURATION_ID: Final = 1
 """There is one configuration (spec §5)."""
 
 DAY_MS: Final = 86_400_000
 MINUTE_MS: Final = 60_000
+
+# a null member is refused (spec §14 no. 19), so in a change no type allows it
+_LONG: Final[JsonDict] = {"type": "integer"}
+_FLAG: Final[JsonDict] = {"type": "boolean"}
+_TEXT: Final[JsonDict] = {"type": "string"}
+_LIMIT: Final[JsonDict] = {"type": "integer", "minimum": MINUTE_MS}
+_LIMIT_TEXT: Final = "ms, at least a minute; cut to whole minutes; both limits fit into a day"
+_PRIORITY: Final[JsonDict] = {"type": "string", "enum": ["LOW", "MEDIUM", "HIGH"]}
 
 
 class BackupPriority(StrEnum):
@@ -25,32 +35,46 @@ class DataBackupHost(WireRecord):
     """A host enabled for DATA backups: by at least one true flag (spec §14 no. 18)."""
 
     host_id: int | None = None
-    event_data_backup_enabled: bool | None = None
-    flow_data_backup_enabled: bool | None = None
+    event_data_backup_enabled: bool | None = Field(None, description="back up events")
+    flow_data_backup_enabled: bool | None = Field(None, description="back up flows")
 
 
 class BackupConfigurationRecord(WireRecord):
     """The one configuration of a server, id 1 (spec §5.0)."""
 
-    configuration_id: int
-    backup_directory_path: str | None = None
-    backup_retention_period: int | None = None  # ms, whole days
-    data_backup_host_configuration: tuple[DataBackupHost, ...] | None = None
-    configuration_backup_enabled: bool | None = None
-    data_backup_priority: Annotated[BackupPriority | None, known_word(BackupPriority)] = None
-    configuration_backup_priority: Annotated[BackupPriority | None, known_word(BackupPriority)] = (
-        None
+    configuration_id: int = Field(description="always 1")
+    backup_directory_path: str | None = Field(None, description="where archives go, absolute")
+    backup_retention_period: int | None = Field(
+        None, description="how long scheduled archives are kept, ms, whole days"
     )
-    data_backup_time_limit: int | None = None  # ms, whole minutes
-    configuration_backup_time_limit: int | None = None  # ms, whole minutes
+    data_backup_host_configuration: tuple[DataBackupHost, ...] | None = Field(
+        None, description="hosts enabled for DATA backups"
+    )
+    configuration_backup_enabled: bool | None = Field(
+        None, description="the nightly run makes a CONFIG backup"
+    )
+    data_backup_priority: Annotated[BackupPriority | None, known_word(BackupPriority)] = Field(
+        None, description="load that a DATA backup may cause"
+    )
+    configuration_backup_priority: Annotated[BackupPriority | None, known_word(BackupPriority)] = (
+        Field(None, description="load that a CONFIG backup may cause")
+    )
+    data_backup_time_limit: int | None = Field(None, description="ms, whole minutes")
+    configuration_backup_time_limit: int | None = Field(None, description="ms, whole minutes")
 
 
 class ChangeDataBackupHost(WireRequest):
     """A member of ``data_backup_host_configuration`` in a change."""
 
-    host_id: int | None = None
-    event_data_backup_enabled: bool | None = None
-    flow_data_backup_enabled: bool | None = None
+    model_config = requiring("host_id")
+
+    host_id: int | None = Field(None, json_schema_extra=_LONG)
+    event_data_backup_enabled: bool | None = Field(
+        None, description="absent: false", json_schema_extra=_FLAG
+    )
+    flow_data_backup_enabled: bool | None = Field(
+        None, description="absent: false", json_schema_extra=_FLAG
+    )
 
 
 class ChangeConfiguration(WireRequest):
@@ -61,14 +85,26 @@ class ChangeConfiguration(WireRequest):
     Priorities are plain text: an unknown one is 422/1002.
     """
 
-    backup_directory_path: str | None = None
-    backup_retention_period: int | None = None  # ms
-    data_backup_host_configuration: tuple[ChangeDataBackupHost, ...] | None = None
-    configuration_backup_enabled: bool | None = None
-    data_backup_priority: str | None = None
-    configuration_backup_priority: str | None = None
-    data_backup_time_limit: int | None = None  # ms
-    configuration_backup_time_limit: int | None = None  # ms
+    backup_directory_path: str | None = Field(
+        None, description="absolute, an existing directory", json_schema_extra=_TEXT
+    )
+    backup_retention_period: int | None = Field(
+        None,
+        description="ms, at least a day; cut to whole days",
+        json_schema_extra={"type": "integer", "minimum": DAY_MS},
+    )
+    data_backup_host_configuration: tuple[ChangeDataBackupHost, ...] | None = Field(
+        None, description="replaces the whole list", json_schema_extra={"type": "array"}
+    )
+    configuration_backup_enabled: bool | None = Field(None, json_schema_extra=_FLAG)
+    data_backup_priority: str | None = Field(None, json_schema_extra=_PRIORITY)
+    configuration_backup_priority: str | None = Field(None, json_schema_extra=_PRIORITY)
+    data_backup_time_limit: int | None = Field(
+        None, description=_LIMIT_TEXT, json_schema_extra=_LIMIT
+    )
+    configuration_backup_time_limit: int | None = Field(
+        None, description=_LIMIT_TEXT, json_schema_extra=_LIMIT
+    )
 
 
 class ListConfigurationsErrors(EndpointErrors):

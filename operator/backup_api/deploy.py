@@ -18,12 +18,15 @@ FINISHED_DEPLOY = frozenset({"COMPLETE", "DONE"})
 """The sample's word and the prose's word for a deploy that is over (spec §7.0)."""
 
 
+_HOST_WORDS = "SUCCESS, INITIATING, IN_PROGRESS, TIMED_OUT or ERROR"
+
+
 class DeployHost(WireRecord):
     """Progress on one host; ``ip`` is its private address (spec §7.0)."""
 
-    ip: str | None = None
-    host_status: str | None = None
-    status: str | None = None
+    ip: str | None = Field(None, description="private address of the host")
+    host_status: str | None = Field(None, description=_HOST_WORDS)
+    status: str | None = Field(None, description=_HOST_WORDS)
 
 
 class DeployStatus(WireRecord):
@@ -33,12 +36,12 @@ class DeployStatus(WireRecord):
     read as an empty list.
     """
 
-    type: str | None = None
-    status: str | None = None
-    percent_complete: int | None = None  # 0 to 100
-    initiated_by: str | None = None
-    initiated_from: str | None = None
-    hosts: tuple[DeployHost, ...] = Field(default=())
+    type: str | None = Field(None, description="INCREMENTAL or FULL")
+    status: str | None = Field(None, description="INITIALIZING, IN_PROGRESS or COMPLETE")
+    percent_complete: int | None = Field(None, description="0 to 100")
+    initiated_by: str | None = Field(None, description="who started it")
+    initiated_from: str | None = Field(None, description="host it was started from")
+    hosts: tuple[DeployHost, ...] = Field((), description="progress host by host")
     error_message: str | None = None
     has_errors: bool | None = None
 

@@ -31,18 +31,18 @@ TRANSIENT = ErrorClass.TRANSIENT
 class HttpResponse(WireRecord):
     """The HTTP status once more, inside the body."""
 
-    code: int
-    message: str = ""
+    code: int = Field(description="the HTTP status once more")
+    message: str = Field("", description="generic text of the status")
 
 
 class ErrorBody(WireRecord):
     """Body of every answer of 400 and above (spec §2.11)."""
 
     http_response: HttpResponse
-    code: int
-    description: str = ""
-    details: dict[str, object] = Field(default_factory=dict)
-    message: str = ""
+    code: int = Field(description="unique code; has its meaning on this endpoint only")
+    description: str = Field("", description="text of the code; empty where it has none")
+    details: dict[str, object] = Field(default_factory=dict, description="extra data, mostly none")
+    message: str = Field("", description="what is wrong with this request")
 
 
 class EndpointErrors(Enum):

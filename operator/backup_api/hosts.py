@@ -3,8 +3,10 @@
 from enum import StrEnum
 from typing import Annotated, Final
 
+from pydantic import Field
+
 from backup_api.errors import FINAL, TRANSIENT, EndpointErrors
-from backup_api.wire import WireRecord, WireRequest, known_word
+from backup_api.wire import JsonDict, WireRecord, WireRequest, known_word
 
 CONSOLE_COMPONENT: Final = "magistrate"
 """Runs on the Console only, and so tells which host the Console is (spec §6.0)."""
@@ -39,40 +41,50 @@ class HostStatus(StrEnum):
 class Appliance(WireRecord):
     """Type of the machine behind a host (spec §6.0)."""
 
-    id: str | None = None
-    type: str | None = None
+    id: str | None = Field(None, description="number of the type")
+    type: str | None = Field(None, description="what the machine is")
+
+
+_EPS: Final = "events per second"
+_FPM: Final = "flows per minute"
 
 
 class HostRecord(WireRecord):
     """One managed host as the server reports it (spec §6.0); None means not known."""
 
-    id: int
+    id: int = Field(description="the host_id of backups")
     hostname: str | None = None
-    private_ip: str | None = None
+    private_ip: str | None = Field(None, description="address that deploys name it by")
     public_ip: str | None = None
     appliance: Appliance | None = None
-    version: str | None = None
-    status: Annotated[HostStatus | None, known_word(HostStatus)] = None
-    components: tuple[str, ...] | None = None
-    eps_rate_hardware_limit: int | None = None  # events per second
-    eps_allocation: int | None = None
-    average_eps: int | None = None
-    peak_eps: int | None = None
-    fpm_rate_hardware_limit: int | None = None  # flows per minute
-    fpm_allocation: int | None = None
-    average_fpm: int | None = None
-    peak_fpm: int | None = None
-    primary_server_id: int | None = None
-    secondary_server_id: int | None = None
-    license_serial_number: str | None = None
+    version: str | None = Field(None, description="installed product version")
+    status: Annotated[HostStatus | None, known_word(HostStatus)] = Field(
+        None, description="only an Active host can be backed up"
+    )
+    components: tuple[str, ...] | None = Field(
+        None, description="what runs there; magistrate tells the Console"
+    )
+    eps_rate_hardware_limit: int | None = Field(None, description=_EPS)
+    eps_allocation: int | None = Field(None, description=_EPS)
+    average_eps: int | None = Field(None, description=_EPS)
+    peak_eps: int | None = Field(None, description=_EPS)
+    fpm_rate_hardware_limit: int | None = Field(None, description=_FPM)
+    fpm_allocation: int | None = Field(None, description=_FPM)
+    average_fpm: int | None = Field(None, description=_FPM)
+    peak_fpm: int | None = Field(None, description=_FPM)
+    primary_server_id: int | None = Field(None, description="id in /system/servers")
+    secondary_server_id: int | None = Field(None, description="with HA only")
+    license_serial_number: str | None = Field(None, description="of a serialized licence")
     compression_enabled: bool | None = None
     encryption_enabled: bool | None = None
     email_server_id: int | None = None
     proxy_server_id: int | None = None
-    remote_tunnel_initiation_enabled: bool | None = None
-    cpus: int | None = None
-    total_memory: int | None = None  # kB
-    app_memory: int | None = None  # kB
+    remote_tunnel_initiation_enabled: bool | None = Field(
+        None, description="tunnels are opened from the far end"
+    )
+    cpus: int | None = Field(None, description="number of CPUs")
+    total_memory: int | None = Field(None, description="kB")
+    app_memory: int | None = Field(None, description="memory for applications, kB")
 
     @property
     def is_console(self) -> bool:
@@ -85,14 +97,18 @@ class HostRecord(WireRecord):
         return not STORES_DATA.isdisjoint(self.components or ())
 
 
+def _blocks(block: int) -> JsonDict:
+    return {"multipleOf": block, "minimum": LEAST_ALLOCATION}
+
+
 class ChangeAllocation(WireRequest):
     """Body of POST /config/deployment/hosts/{id}; in force at once (spec §6.2).
 
     Absent or null: unchanged; a body with neither is 422/1009 (spec §14 no. 21).
     """
 
-    eps_allocation: int | None = None  # events per second
-    fpm_allocation: int | None = None  # flows per minute
+    eps_allocation: int | None = Field(None, description=_EPS, json_schema_extra=_blocks(EPS_BLOCK))
+    fpm_allocation: int | None = Field(None, description=_FPM, json_schema_extra=_blocks(FPM_BLOCK))
 
 
 class ChangeAllocationErrors(EndpointErrors):

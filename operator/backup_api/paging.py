@@ -39,7 +39,7 @@ class Page(Generic[Record]):
 
 def parse_range(header: str) -> ItemRange:
     """Read a ``Range`` header; raises ValueError, whose text holds ``items=x-y`` (spec §2.11)."""
-    match = _RANGE.fullmatch(header.strip())
+    match = _RANGE.fullmatch(header.strip(" "))
     if match is None:
         raise ValueError(f"Range must have the form items=x-y, zero-based; found {header[:80]!r}")
     first, last = int(match[1]), int(match[2])

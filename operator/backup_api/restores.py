@@ -3,9 +3,11 @@
 from enum import StrEnum
 from typing import Annotated, Final
 
+from pydantic import Field
+
 from backup_api.backups import BackupType
 from backup_api.errors import BUSY, FINAL, TRANSIENT, EndpointErrors
-from backup_api.wire import WireRecord, WireRequest, known_word
+from backup_api.wire import JsonDict, WireRecord, WireRequest, known_word, requiring
 
 
 class RestoreGroup(StrEnum):
@@ -51,18 +53,26 @@ class RestoreRecord(WireRecord):
     """
 
     id: int
-    initiated_by: str | None = None  # spelled right here (spec §3.0)
-    host_id: int | None = None
-    time_initiated: int | None = None  # epoch ms
-    time_completed: int | None = None  # epoch ms
-    status: Annotated[RestoreStatus | None, known_word(RestoreStatus)] = None
-    is_cross_deployment_restore: bool | None = None
-    backup_id: int | None = None
-    backup_name: str | None = None
-    backup_version: str | None = None
-    backup_type: Annotated[BackupType | None, known_word(BackupType)] = None
-    backup_filename: str | None = None
-    groups: tuple[str, ...] | None = None  # words of RestoreGroup, or newer ones
+    initiated_by: str | None = Field(None, description="who started it; spelled right here")
+    host_id: int | None = Field(None, description="host that is restored")
+    time_initiated: int | None = Field(None, description="start, epoch ms")
+    time_completed: int | None = Field(None, description="end, epoch ms; null until then")
+    status: Annotated[RestoreStatus | None, known_word(RestoreStatus)] = Field(
+        None, description="where it stands"
+    )
+    is_cross_deployment_restore: bool | None = Field(
+        None, description="the archive is of another deployment"
+    )
+    backup_id: int | None = Field(None, description="archive to restore; null once it is over")
+    backup_name: str | None = Field(None, description="name of the backup")
+    backup_version: str | None = Field(None, description="product version of the archive")
+    backup_type: Annotated[BackupType | None, known_word(BackupType)] = Field(
+        None, description="always CONFIG"
+    )
+    backup_filename: str | None = Field(None, description="file name of the archive")
+    groups: tuple[str, ...] | None = Field(
+        None, description="what is restored: words of RestoreGroup, or newer ones"
+    )
 
 
 SORTABLE_RESTORES: Final = frozenset(
@@ -81,17 +91,36 @@ SORTABLE_RESTORES: Final = frozenset(
 """Names that ``sort`` takes on the list of restores (spec §4.1)."""
 
 
+_GROUPS: Final[JsonDict] = {
+    "type": "array",
+    "minItems": 1,
+    "items": {"type": "string", "enum": [group.value for group in RestoreGroup]},
+}
+
+
 class CreateRestore(WireRequest):
     """Body of POST /restores (spec §4.2). Groups are plain text: an unknown one is 422/1010."""
 
-    backup_id: int | None = None
-    groups: tuple[str, ...] | None = None
+    model_config = requiring("backup_id", "groups")
+
+    backup_id: int | None = Field(
+        None, description="a CONFIG backup", json_schema_extra={"type": "integer"}
+    )
+    groups: tuple[str, ...] | None = Field(
+        None, description="what to restore", json_schema_extra=_GROUPS
+    )
 
 
 class LaunchRestore(WireRequest):
     """Body of POST /restores/{id}: only REQUESTING is taken, anything else is 422/1013."""
 
-    status: str | None = None
+    model_config = requiring("status")
+
+    status: str | None = Field(
+        None,
+        description="nothing else can be changed",
+        json_schema_extra={"type": "string", "enum": ["REQUESTING"]},
+    )
 
 
 class ListRestoresErrors(EndpointErrors):

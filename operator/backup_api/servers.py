@@ -1,5 +1,7 @@
 """Servers behind the hosts on the wire (spec §8)."""
 
+from pydantic import Field
+
 from backup_api.errors import FINAL, TRANSIENT, EndpointErrors
 from backup_api.wire import WireRecord
 
@@ -8,11 +10,11 @@ class ServerRecord(WireRecord):
     """One server; an HA host has two (spec §8). ``email_server_address``: single GET only."""
 
     server_id: int
-    managed_host_id: int | None = None
+    managed_host_id: int | None = Field(None, description="host that it stands behind")
     hostname: str | None = None
     private_ip: str | None = None
-    status: str | None = None
-    email_server_address: str | None = None
+    status: str | None = Field(None, description="ACTIVE, or a word of the host's status")
+    email_server_address: str | None = Field(None, description="not in the list")
 
 
 class ListServersErrors(EndpointErrors):

@@ -3,7 +3,7 @@
 from pydantic import AliasChoices, Field
 
 from backup_api.errors import FINAL, EndpointErrors
-from backup_api.wire import WireRecord, WireRequest
+from backup_api.wire import WireRecord, WireRequest, requiring
 
 
 class TunnelRecord(WireRecord):
@@ -15,13 +15,17 @@ class TunnelRecord(WireRecord):
     )
     remote_port: int | None = None
     local_port: int | None = None
-    reverse_source: bool | None = None
+    reverse_source: bool | None = Field(None, description="the far end opens it")
 
 
 class ChangeTunnel(WireRequest):
     """Body of POST …/tunnels/{name}; it needs a deploy to take effect (spec §6.3)."""
 
-    reverse_source: bool | None = None
+    model_config = requiring("reverse_source")
+
+    reverse_source: bool | None = Field(
+        None, description="the far end opens it", json_schema_extra={"type": "boolean"}
+    )
 
 
 class ListTunnelsErrors(EndpointErrors):

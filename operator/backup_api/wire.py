@@ -1,8 +1,12 @@
 """What every object on the wire has in common (spec §2.6)."""
 
 from enum import StrEnum
+from typing import TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, JsonValue, model_validator
+
+JsonDict: TypeAlias = dict[str, JsonValue]
+"""A piece of JSON Schema that says more than the type, for readers; the model checks none of it."""
 
 
 class WireRecord(BaseModel):
@@ -29,6 +33,14 @@ class WireRequest(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+
+def requiring(*names: str) -> ConfigDict:
+    """Build the configuration of a request that lacks nothing of ``names``, as its schema has it.
+
+    The model itself takes a body without them, for their absence has codes of its own.
+    """
+    return ConfigDict(json_schema_extra={"required": list(names)})
 
 
 def known_word(enumeration: type[StrEnum]) -> BeforeValidator:

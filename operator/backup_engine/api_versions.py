@@ -39,7 +39,7 @@ def choose_spoken(header: str | None) -> SpokenVersion:
     """
     if header is None:
         return SpokenVersion(NEWEST, None)
-    match = _VERSION.fullmatch(header.strip())
+    match = _VERSION.fullmatch(header.strip(" "))
     if match is None:
         raise WrongVersionError(f'"{header[:40]}" is not a valid version; expected e.g. 26.0')
     major = int(match[1])

@@ -12,6 +12,7 @@ from ssl import SSLContext
 from typing import Final
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 
 from backup_api.endpoints import API_ROOT
 from backup_api.extensions.engine import RESTORES_EXTENSION
@@ -58,6 +59,7 @@ from backup_engine.routes.hosts import (
     build_tunnel_routes,
 )
 from backup_engine.routes.logout import build_logout_routes
+from backup_engine.routes.openapi import PublishedApi
 from backup_engine.routes.restore_extension import build_restore_extension_routes
 from backup_engine.routes.restores import build_restore_routes
 from backup_engine.routes.table import OPENAPI_PATH, RIGHTS, ServedTable, list_operations
@@ -198,8 +200,9 @@ def build_app(
     product: Product,
 ) -> FastAPI:
     """Put routes and the checks before them together."""
-    app = FastAPI(
+    app = PublishedApi(
         title="backup-engine",
+        generate_unique_id_function=_operation_id,
         version=product.version,
         openapi_url=OPENAPI_PATH,
         docs_url=None,
@@ -374,6 +377,10 @@ def _find_cluster(settings: Settings, environment: Mapping[str, str]) -> Cluster
     if usual.is_file():
         return ClusterConnection.from_kubeconfig(usual)
     return ClusterConnection.in_cluster()
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name
 
 
 def _utc_now() -> datetime:

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
+from pydantic import Field
+
 from backup_api.deploy import DeployHost, DeployStatus, DeployType
 from backup_api.errors import StartDeployErrors
 from backup_api.hosts import HostRecord
@@ -31,7 +33,11 @@ class DeployOrder(WireRequest):
     The contract's own model would refuse an unknown one before its code 1005 could be answered.
     """
 
-    type: str | None = None
+    type: str | None = Field(
+        None,
+        description="absent: INCREMENTAL; FULL runs even where nothing changed",
+        json_schema_extra={"enum": ["INCREMENTAL", "FULL", None]},
+    )
 
 
 class Deploys:

@@ -1,6 +1,5 @@
 """What the server tells about its own endpoints: ``/help`` (spec §8). Pure."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
@@ -60,7 +59,6 @@ _PLACES: Final = {
     "path": ParameterPlace.PATH,
 }
 _DATA_TYPES: Final = {"integer": "Long", "boolean": "Boolean", "array": "Array"}
-_CHAPTER: Final = re.compile(r" \(spec [^)]*\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +164,10 @@ def _build_tree(
 
 def _describe(endpoint: Endpoint, openapi: OPENAPI) -> EndpointDescription:
     operation = openapi["paths"][API_ROOT + endpoint.path][endpoint.method.lower()]
-    summary = _CHAPTER.sub("", operation.get("description", "").partition("\n")[0])
-    parameters = [_describe_parameter(each) for each in operation.get("parameters", ())]
+    summary = operation["summary"]
+    parameters = [
+        _describe_parameter(_resolve(openapi, each)) for each in operation.get("parameters", ())
+    ]
     if endpoint in _BODY_NAMES:
         body = ParameterMimeType(mime_type=JSON, data_type="Object")
         parameters.append(
@@ -207,6 +207,16 @@ def _describe(endpoint: Endpoint, openapi: OPENAPI) -> EndpointDescription:
             for row in (*FrameworkErrors, *endpoint.refusals)
         ),
     )
+
+
+def _resolve(openapi: OPENAPI, value: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Follow a reference to a component; anything else is returned as it is."""
+    found: Any = value
+    if "$ref" in value:
+        found = openapi
+        for step in value["$ref"].removeprefix("#/").split("/"):
+            found = found[step]
+    return dict(found)
 
 
 def _describe_parameter(parameter: Mapping[str, Any]) -> ParameterDescription:

@@ -64,7 +64,7 @@ async def test_a_description_has_parameters_and_refusals(resting: LocalEngine) -
     codes = {(each["response_code"], each["unique_code"]) for each in row["error_responses"]}
     assert {(409, 1005), (409, 1011), (401, 18), (500, 1000)} <= codes
     assert [each["response_code"] for each in row["success_responses"]] == [201]
-    assert row["summary"] == "Start an on-demand backup."
+    assert row["summary"] == "Start an on-demand backup"
     assert row["deprecated"] is False
     single = await resting.send("GET", f"{ENDPOINT_ROWS}/{row['id']}")
     assert single.json() == row

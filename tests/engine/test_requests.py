@@ -1,12 +1,9 @@
 """Headers, bodies, paths and errors, beyond the order of the checks."""
 
 import logging
-from typing import Any
 
 import pytest
 
-from backup_api.endpoints import API_ROOT
-from backup_engine.routes.table import EXTENSION_RIGHTS, RIGHTS
 from localengine import BACKUPS, LocalEngine
 
 ERROR_MEMBERS = {"http_response", "code", "description", "details", "message"}
@@ -257,24 +254,3 @@ async def test_changes_are_audited_with_who_what_and_result(
     assert "who='unknown'" in lines[2]
     assert "status=401 code=18" in lines[2]
     assert "guess" not in "".join(lines)
-
-
-async def test_openapi_describes_every_endpoint_and_no_validation_of_fastapi(
-    resting: LocalEngine,
-) -> None:
-    document: dict[str, Any] = (await resting.send("GET", "/api/openapi.json")).json()
-    operations = {
-        (method.upper(), path) for path, item in document["paths"].items() for method in item
-    }
-    assert ("POST", BACKUPS) in operations
-    assert ("DELETE", f"{BACKUPS}/{{id}}") in operations
-    served = {**RIGHTS, **EXTENSION_RIGHTS}
-    assert operations == {(each.method, API_ROOT + each.path) for each in served}
-    assert "HTTPValidationError" not in document["components"]["schemas"]
-    create = document["paths"][BACKUPS]["post"]
-    assert {parameter["name"] for parameter in create["parameters"]} == {
-        "Version",
-        "fields",
-        "backup_type",
-    }
-    assert {"201", "401", "409", "422", "500"} <= set(create["responses"])

@@ -19,9 +19,9 @@ _TOKEN: Final = re.compile(r"[(),]|[^(),]+")
 
 def parse_fields(text: str, members: Members) -> Selection | None:
     """Read ``a,b(c,d)``; None, for an empty text, keeps everything. Raises FieldsError."""
-    if not text.strip():
+    if not text.strip(" "):
         return None
-    tokens = [token.strip() for token in _TOKEN.findall(text)]
+    tokens = [token.strip(" ") for token in _TOKEN.findall(text)]
     reader = _Reader([token for token in tokens if token])
     selection = reader.read(members, depth=0)
     if reader.next() is not None:

@@ -24,12 +24,12 @@ def parse_sort(text: str, members: Members, sortable: Collection[str]) -> tuple[
     Raises SortError for a name outside of ``sortable``. A name given twice counts once, the first
     time, for the second could decide nothing.
     """
-    if not text.strip():
+    if not text.strip(" "):
         return ()
     keys: dict[str, SortKey] = {}
     for entry in _split(text):
         sign, name = (entry[0], entry[1:]) if entry[:1] in set(_SIGNS) else ("+", entry)
-        name = name.strip()
+        name = name.strip(" ")
         own_name = members.find_name(name) if name in sortable else None
         if own_name is None:
             expected = ", ".join(sorted(sortable))

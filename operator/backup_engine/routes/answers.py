@@ -6,11 +6,13 @@ from typing import Final
 
 from starlette.responses import Response
 
+from backup_api.endpoints import Endpoint
 from backup_api.errors import EndpointErrors, ErrorBody, ErrorClass, HttpResponse
 from backup_engine.query.shapes import JsonValue
 from backup_engine.routes.table import Operation
 
 CATEGORIES: Final[Mapping[int, str]] = {
+    400: "Bad syntax of the request",
     401: "Not authenticated",
     403: "Not allowed for this caller",
     404: "Resource not found",
@@ -32,9 +34,10 @@ CATEGORIES: Final[Mapping[int, str]] = {
 class ServerErrors(EndpointErrors):
     """Refusals of the engine itself, which belong to no endpoint."""
 
-    INTERNAL = 500, 0, ErrorClass.TRANSIENT
-    TOO_SLOW = 408, 0, ErrorClass.TRANSIENT
-    UNAVAILABLE = 503, 0, ErrorClass.TRANSIENT
+    BAD_SYNTAX = 400, 0, ErrorClass.FINAL, "The request is no HTTP."
+    INTERNAL = 500, 0, ErrorClass.TRANSIENT, "The engine failed."
+    TOO_SLOW = 408, 0, ErrorClass.TRANSIENT, "The body did not arrive in time."
+    UNAVAILABLE = 503, 0, ErrorClass.TRANSIENT, "The engine cannot serve the request now."
 
 
 def build_answer(
@@ -60,6 +63,11 @@ def build_refusal(
 
 def find_server_error(operation: Operation | None) -> EndpointErrors:
     """The row that a bug answers: the endpoint's own of status 500, where it has one."""
-    table = operation.endpoint.refusals if operation is not None and operation.endpoint else ()
-    own = (row for row in table if row.http_status == ServerErrors.INTERNAL.http_status)
+    endpoint = operation.endpoint if operation is not None else None
+    return ServerErrors.INTERNAL if endpoint is None else find_own_server_error(endpoint)
+
+
+def find_own_server_error(endpoint: Endpoint) -> EndpointErrors:
+    """The row of ``endpoint`` of status 500; the engine's where it has none."""
+    own = (row for row in endpoint.refusals if row.http_status == ServerErrors.INTERNAL.http_status)
     return next(own, ServerErrors.INTERNAL)

@@ -1,28 +1,36 @@
-"""OpenAPI of the endpoints, from the contract's tables; FastAPI validates nothing by it."""
+"""What OpenAPI says of one endpoint, from the contract's tables; FastAPI validates nothing by it.
+
+The whole document is put together in ``openapi.py``.
+"""
 
 import re
-from collections.abc import Mapping
+import typing
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final, TypedDict
 
+from pydantic import BaseModel
+
 from backup_api.endpoints import JSON, Endpoint
-from backup_api.errors import ErrorBody, FrameworkErrors
+from backup_api.errors import EndpointErrors, FrameworkErrors
 from backup_api.wire import WireRequest
+from backup_engine.query.shapes import Listing, Members, Shape, build_members
+from backup_engine.routes.answers import ServerErrors, find_own_server_error
+from backup_engine.routes.examples import BODIES, FILTERS, LINKS
+from backup_engine.routes.table import EXTENSION_RIGHTS, RIGHTS
+
+SCHEMAS: Final = "#/components/schemas/"
+ERROR_BODY: Final = SCHEMAS + "ErrorBody"
+_PARAMETERS: Final = "#/components/parameters/"
+_HEADERS: Final = "#/components/headers/"
 
 _TEXT: Final = {"type": "string"}
-_LONG: Final = {"type": "integer", "format": "int64"}
+_ID: Final = {"type": "integer", "format": "int64", "minimum": 1}
 _PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
-_TEXT_PLACEHOLDERS: Final = frozenset({"name", "flag", "namespace", "resource"})
-_VERSION: Final = {
-    "name": "Version",
-    "in": "header",
-    "description": "API version, for example 26.0; absent: the newest",
-    "schema": _TEXT,
-}
-_RANGE: Final = {
-    "name": "Range",
-    "in": "header",
-    "description": "items=x-y, zero-based",
-    "schema": _TEXT,
+_TEXT_PLACEHOLDERS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "name": {"type": "string", "pattern": "^[A-Za-z0-9_.-]{1,255}$"},
+    "flag": _TEXT,
+    "namespace": _TEXT,
+    "resource": _TEXT,
 }
 _BYTES: Final = {
     "name": "Range",
@@ -30,15 +38,10 @@ _BYTES: Final = {
     "description": "bytes=x-y, as HTTP has it",
     "schema": _TEXT,
 }
-_LIST: Final = (
-    _RANGE,
-    {"name": "filter", "in": "query", "description": "condition on members", "schema": _TEXT},
-)
-_SORT: Final = {
-    "name": "sort",
-    "in": "query",
-    "description": "[+|-]name{,[+|-]name}",
-    "schema": _TEXT,
+_EVERYWHERE: Final = {"X-Request-Id": {"$ref": _HEADERS + "X-Request-Id"}}
+_DEPRECATED: Final = {"Deprecated": {"$ref": _HEADERS + "Deprecated"}}
+_OF_STATUS: Final[Mapping[int, Mapping[str, Any]]] = {
+    401: {name: {"$ref": _HEADERS + name} for name in ("WWW-Authenticate", "Retry-After")},
 }
 
 
@@ -62,64 +65,184 @@ def document(
     queries: Mapping[str, str] | None = None,
     has_fields: bool = True,
     has_bytes: bool = False,
+    sortable: Collection[str] = (),
+    without: Collection[str] = (),
 ) -> RouteOptions:
-    """Build the options of the route of ``endpoint``; ``headers`` are required ones by name.
+    """Build the options of the route of ``endpoint``, which answers with the model ``answer``.
 
-    ``queries`` are optional parameters of extensions with their descriptions; lists of those that
-    know no filter take Range all the same. ``has_bytes``: Range is one of bytes.
+    ``headers`` are required ones by name, ``sortable`` the names that ``sort`` takes; ``without``
+    are members that the model has and the answer has not. ``queries`` are optional parameters of
+    extensions with their descriptions; lists of those that know no filter take Range all the same.
+    ``has_bytes``: Range is one of bytes.
     """
-    fields: Mapping[str, Any] = {
-        "name": "fields",
-        "in": "header" if endpoint.method == "POST" else "query",  # spec §2.5
-        "description": "members to return, for example id,name; absent: all",
-        "schema": _TEXT,
-    }
-    parameters: list[Mapping[str, Any]] = [_VERSION, *([fields] if has_fields else [])]
+    element = typing.get_args(answer)[0] if typing.get_origin(answer) is list else answer
+    members = _find_members(element, without)
+    parameters: list[Mapping[str, Any]] = [{"$ref": _PARAMETERS + "Version"}]
+    if has_fields and members is not None:
+        parameters.append(_build_fields(endpoint, members))
     for name in _PLACEHOLDER.findall(endpoint.path):
-        schema: Mapping[str, str] = _TEXT if name in _TEXT_PLACEHOLDERS else _LONG
+        schema = _TEXT_PLACEHOLDERS.get(name, _ID)
         parameters.append({"name": name, "in": "path", "required": True, "schema": schema})
     if endpoint.is_list:
-        parameters += _LIST
+        parameters += [
+            {"$ref": _PARAMETERS + "Range"},
+            _build_filter(endpoint, getattr(element, "__name__", "any")),
+        ]
     if endpoint.is_sortable:
-        parameters.append(_SORT)
+        parameters.append(_build_sort(sortable))
     elif has_bytes:
         parameters.append(_BYTES)
     elif queries and "kind" in queries and not endpoint.is_list:
-        parameters.append(_RANGE)
-    for name, description in (queries or {}).items():
-        parameters.append(
-            {"name": name, "in": "query", "description": description, "schema": _TEXT}
-        )
+        parameters.append({"$ref": _PARAMETERS + "Range"})
+    for name, text in (queries or {}).items():
+        parameters.append({"name": name, "in": "query", "description": text, "schema": _TEXT})
     for name, schema in (headers or {}).items():
         parameters.append({"name": name, "in": "header", "required": True, "schema": schema})
     extra: dict[str, Any] = {"parameters": parameters}
     if body is not None:
-        content = {"application/json": {"schema": body.model_json_schema()}}
-        extra["requestBody"] = {"required": True, "content": content}
+        extra["requestBody"] = _build_request(endpoint, body)
+    rows = [*_list_framework_rows(endpoint, body, headers, has_fields), *endpoint.refusals]
     return RouteOptions(
         path=endpoint.path,
         methods=[endpoint.method],
         status_code=endpoint.success,
         response_model=answer,
-        responses={**_describe_success(endpoint), **_build_refusals(endpoint)},
+        responses={endpoint.success: _build_success(endpoint), **_build_refusals(rows)},
         openapi_extra=extra,
     )
 
 
-def _describe_success(endpoint: Endpoint) -> dict[int | str, dict[str, Any]]:
-    others = [media_type for media_type in endpoint.media_types if media_type != JSON]
-    if not others:
-        return {}
-    return {endpoint.success: {"content": {media_type: {} for media_type in others}}}
+def _find_members(element: object, without: Collection[str]) -> Members | None:
+    if isinstance(element, type) and issubclass(element, BaseModel):
+        return build_members(element, without)
+    return None
 
 
-def _build_refusals(endpoint: Endpoint) -> dict[int | str, dict[str, Any]]:
-    texts: dict[int | str, list[str]] = {}
-    for row in (*FrameworkErrors, *endpoint.refusals):
-        texts.setdefault(row.http_status, []).append(
-            f"{row.code}: {row.description or row.name.replace('_', ' ').capitalize()}"
-        )
+def _build_fields(endpoint: Endpoint, members: Members) -> Mapping[str, Any]:
+    names = ", ".join(members.shapes)
+    plain = [name for name, shape in members.shapes.items() if _find_inner(shape) is None]
     return {
-        status: {"model": ErrorBody, "description": "\n".join(lines)}
-        for status, lines in texts.items()
+        "name": "fields",
+        "in": "header" if endpoint.method == "POST" else "query",  # spec §2.5
+        "description": f"Members to return, sub-members in brackets; absent: all. One of {names}",
+        "schema": {"type": "string", "pattern": f"^({_build_list(members)})?$"},
+        "example": ",".join(plain[:3]),
     }
+
+
+def _build_list(members: Members) -> str:
+    """Build a pattern for what ``fields`` takes: exactly that, so that a generator can use it."""
+    names: list[str] = []
+    for name in (*members.shapes, *members.aliases):
+        inner = _find_inner(members.shapes[members.aliases.get(name, name)])
+        names.append(name if inner is None else rf"{name} *(\({_build_list(inner)}\) *)?")
+    one = f" *({'|'.join(names)}) *"
+    return f"{one}(,{one})*"
+
+
+def _find_inner(shape: Shape) -> Members | None:
+    inner = shape.element if isinstance(shape, Listing) else shape
+    return inner if isinstance(inner, Members) else None
+
+
+def _build_filter(endpoint: Endpoint, element: str) -> Mapping[str, Any]:
+    return {
+        "name": "filter",
+        "in": "query",
+        "description": "Condition on members: = != < <= > >=, in, between, is null, like, ilike, "
+        "contains, joined by and, or, not and brackets. URL-encode it once",
+        "schema": {"type": "string", "format": f"{element}-filter"},
+        **({"example": FILTERS[endpoint]} if endpoint in FILTERS else {}),
+    }
+
+
+def _build_sort(sortable: Collection[str]) -> Mapping[str, Any]:
+    names = "|".join(sorted(sortable))
+    one = f"[+-]? *({names}) *"
+    return {
+        "name": "sort",
+        "in": "query",
+        "description": "[+|-]name{,[+|-]name}: ascending or descending; encode + as %2B. "
+        f"Sortable are {', '.join(sorted(sortable))}",
+        "schema": {"type": "string", "pattern": f"^({one}(,{one})*)?$"},
+        "example": "-time_initiated",
+    }
+
+
+def _build_request(endpoint: Endpoint, body: type[WireRequest]) -> dict[str, Any]:
+    # the definitions inside are moved to the components when the document is put together
+    content: dict[str, Any] = {"schema": body.model_json_schema(ref_template=SCHEMAS + "{model}")}
+    if endpoint in BODIES:
+        content["example"] = BODIES[endpoint]
+    return {"required": True, "content": {"application/json": content}}
+
+
+def _build_success(endpoint: Endpoint) -> dict[str, Any]:
+    headers = {**_EVERYWHERE, **_DEPRECATED}
+    if endpoint.is_list:
+        headers["Content-Range"] = {"$ref": _HEADERS + "Content-Range"}
+    success: dict[str, Any] = {"description": "Done", "headers": headers}
+    others = [media_type for media_type in endpoint.media_types if media_type != JSON]
+    if others:
+        success["content"] = {media_type: {} for media_type in others}
+    if endpoint in LINKS:
+        success["links"] = {
+            f"{name} this": {"operationId": name, "parameters": {"id": place}}
+            for name, place in LINKS[endpoint].items()
+        }
+    return success
+
+
+def _list_framework_rows(
+    endpoint: Endpoint,
+    body: type[WireRequest] | None,
+    headers: Mapping[str, object] | None,
+    has_fields: bool,
+) -> Iterable[EndpointErrors]:
+    """List what the checks before the endpoint may answer (spec §14 "Order of checks")."""
+    is_post = endpoint.method == "POST"
+    own_error = find_own_server_error(endpoint)
+    rows: Mapping[EndpointErrors, bool] = {
+        ServerErrors.BAD_SYNTAX: True,
+        FrameworkErrors.NO_CREDENTIALS: True,
+        FrameworkErrors.NOT_CAPABLE: {**RIGHTS, **EXTENSION_RIGHTS}.get(endpoint) is not None,
+        FrameworkErrors.UNKNOWN_PATH: "{" in endpoint.path,
+        FrameworkErrors.NOT_ACCEPTABLE: JSON in endpoint.media_types
+        or len(endpoint.media_types) > 1,
+        ServerErrors.TOO_SLOW: is_post,
+        FrameworkErrors.BODY_TOO_LARGE: True,
+        FrameworkErrors.WRONG_CONTENT_TYPE: is_post,
+        FrameworkErrors.WRONG_VERSION: True,
+        FrameworkErrors.MISSING_PARAMETER: bool(headers),
+        FrameworkErrors.MISSING_BODY: body is not None,
+        FrameworkErrors.NOT_CONVERTIBLE: True,
+        FrameworkErrors.UNKNOWN_FIELD: has_fields,
+        FrameworkErrors.WRONG_RANGE: endpoint.is_list,
+        ServerErrors.INTERNAL: own_error is ServerErrors.INTERNAL,
+        ServerErrors.UNAVAILABLE: True,
+    }
+    return (row for row, may_come in rows.items() if may_come)
+
+
+def _build_refusals(rows: Iterable[EndpointErrors]) -> dict[int | str, dict[str, Any]]:
+    by_status: dict[int, list[EndpointErrors]] = {}
+    for row in rows:
+        by_status.setdefault(row.http_status, []).append(row)
+    return {status: _build_refusal(status, group) for status, group in sorted(by_status.items())}
+
+
+def _build_refusal(status: int, rows: list[EndpointErrors]) -> dict[str, Any]:
+    codes = {row.code: row for row in sorted(rows, key=lambda row: row.code)}
+    lines = [f"- {code}: {describe_row(row)}" for code, row in codes.items()]
+    # beside the reference, for a generator of clients then knows one type of error
+    schema = {"$ref": ERROR_BODY, "properties": {"code": {"enum": list(codes)}}}
+    return {
+        "description": "\n".join(lines),
+        "headers": {**_EVERYWHERE, **_OF_STATUS.get(status, {})},
+        "content": {"application/json": {"schema": schema}},
+    }
+
+
+def describe_row(row: EndpointErrors) -> str:
+    """Say what a row means: its own text, or else its name as a sentence."""
+    return row.description or f"{row.name.replace('_', ' ').capitalize()}."

@@ -1,0 +1,1 @@
+"""The published OpenAPI document, and what schemathesis makes of it."""
