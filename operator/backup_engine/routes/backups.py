@@ -56,7 +56,7 @@ def build_backup_routes(backups: Backups) -> APIRouter:
     """Build the routes; each converts, calls one use case and answers."""
     router = APIRouter(tags=["backups"])
 
-    @router.api_route(**document(LIST_BACKUPS, list[BackupRecord], sortable=SORTABLE))
+    @router.api_route(**document(LIST_BACKUPS, list[BackupRecord]))
     async def list_backups(call: CurrentCall) -> Response:
         """List backups (spec §3.1)."""
         has_location = call.version >= LOCATION_SINCE
@@ -71,9 +71,7 @@ def build_backup_routes(backups: Backups) -> APIRouter:
         return answer_page(LIST_BACKUPS, elements, selection, page.first, page.total or 0)
 
     @router.api_route(
-        **document(
-            CREATE_BACKUP, BackupRecord, body=CreateBackup, headers=_TYPE_HEADER, without=_LOCATION
-        )
+        **document(CREATE_BACKUP, BackupRecord, body=CreateBackup, headers=_TYPE_HEADER)
     )
     async def create_backup(call: CurrentCall) -> Response:
         """Start an on-demand backup (spec §3.2)."""
@@ -84,14 +82,14 @@ def build_backup_routes(backups: Backups) -> APIRouter:
         call.subject = _subject(record)
         return answer_element(CREATE_BACKUP, _element(record), selection)
 
-    @router.api_route(**document(GET_BACKUP, BackupRecord, without=_LOCATION))
+    @router.api_route(**document(GET_BACKUP, BackupRecord))
     async def get_backup(call: CurrentCall) -> Response:
         """Get one backup (spec §3.3)."""
         selection = convert_fields(call.query().get("fields"), MEMBERS)
         record = await backups.get(_backup_id(call, GetBackupErrors.UNKNOWN_BACKUP))
         return answer_element(GET_BACKUP, _element(record), selection)
 
-    @router.api_route(**document(CHANGE_BACKUP, BackupRecord, body=ChangeBackup, without=_LOCATION))
+    @router.api_route(**document(CHANGE_BACKUP, BackupRecord, body=ChangeBackup))
     async def change_backup(call: CurrentCall) -> Response:
         """Change the description (spec §3.4)."""
         selection = convert_fields(call.headers.get("fields"), MEMBERS)
@@ -101,7 +99,7 @@ def build_backup_routes(backups: Backups) -> APIRouter:
         call.subject = _subject(record)
         return answer_element(CHANGE_BACKUP, _element(record), selection)
 
-    @router.api_route(**document(DELETE_BACKUP, BackupRecord, without=_LOCATION))
+    @router.api_route(**document(DELETE_BACKUP, BackupRecord))
     async def delete_backup(call: CurrentCall) -> Response:
         """Cancel a running backup, or delete one with its archive (spec §3.5)."""
         selection = convert_fields(call.query().get("fields"), MEMBERS)

@@ -10,8 +10,11 @@ from typing import Any, Final, TypedDict
 
 from pydantic import BaseModel
 
+from backup_api import endpoints
+from backup_api.backups import SORTABLE
 from backup_api.endpoints import JSON, Endpoint
 from backup_api.errors import EndpointErrors, FrameworkErrors
+from backup_api.restores import SORTABLE_RESTORES
 from backup_api.wire import WireRequest
 from backup_engine.query.shapes import Listing, Members, Shape, build_members
 from backup_engine.routes.answers import ServerErrors, find_own_server_error
@@ -45,6 +48,23 @@ _OF_STATUS: Final[Mapping[int, Mapping[str, Any]]] = {
 }
 
 
+SORTABLES: Final[Mapping[Endpoint, Collection[str]]] = {
+    endpoints.LIST_BACKUPS: SORTABLE,
+    endpoints.LIST_RESTORES: SORTABLE_RESTORES,
+}
+"""Names that ``sort`` takes."""
+
+_LOCATION: Final = ("app_deployment_location",)
+LEFT_OUT: Final[Mapping[Endpoint, Collection[str]]] = {
+    endpoints.CREATE_BACKUP: _LOCATION,
+    endpoints.GET_BACKUP: _LOCATION,
+    endpoints.CHANGE_BACKUP: _LOCATION,
+    endpoints.DELETE_BACKUP: _LOCATION,
+    endpoints.LIST_SERVERS: ("email_server_address",),
+}
+"""Members that the model of an answer has and this answer has not (spec §3.0, §8)."""
+
+
 class RouteOptions(TypedDict):
     """Keyword arguments for a route of FastAPI."""
 
@@ -65,20 +85,17 @@ def document(
     queries: Mapping[str, str] | None = None,
     has_fields: bool = True,
     has_bytes: bool = False,
-    sortable: Collection[str] = (),
-    without: Collection[str] = (),
 ) -> RouteOptions:
     """Build the options of the route of ``endpoint``, which answers with the model ``answer``.
 
-    ``headers`` are required ones by name, ``sortable`` the names that ``sort`` takes; ``without``
-    are members that the model has and the answer has not. ``queries`` are optional parameters of
-    extensions with their descriptions; lists of those that know no filter take Range all the same.
+    ``headers`` are required ones by name. ``queries`` are optional parameters of extensions with
+    their descriptions; lists of those that know no filter take Range all the same.
     ``has_bytes``: Range is one of bytes.
     """
     element = typing.get_args(answer)[0] if typing.get_origin(answer) is list else answer
-    members = _find_members(element, without)
     parameters: list[Mapping[str, Any]] = [{"$ref": _PARAMETERS + "Version"}]
-    if has_fields and members is not None:
+    if has_fields and isinstance(element, type) and issubclass(element, BaseModel):
+        members = build_members(element, LEFT_OUT.get(endpoint, ()))
         parameters.append(_build_fields(endpoint, members))
     for name in _PLACEHOLDER.findall(endpoint.path):
         schema = _TEXT_PLACEHOLDERS.get(name, _ID)
@@ -89,7 +106,7 @@ def document(
             _build_filter(endpoint, getattr(element, "__name__", "any")),
         ]
     if endpoint.is_sortable:
-        parameters.append(_build_sort(sortable))
+        parameters.append(_build_sort(SORTABLES[endpoint]))
     elif has_bytes:
         parameters.append(_BYTES)
     elif queries and "kind" in queries and not endpoint.is_list:
@@ -110,12 +127,6 @@ def document(
         responses={endpoint.success: _build_success(endpoint), **_build_refusals(rows)},
         openapi_extra=extra,
     )
-
-
-def _find_members(element: object, without: Collection[str]) -> Members | None:
-    if isinstance(element, type) and issubclass(element, BaseModel):
-        return build_members(element, without)
-    return None
 
 
 def _build_fields(endpoint: Endpoint, members: Members) -> Mapping[str, Any]:

@@ -132,7 +132,7 @@ def build_server_routes(hosts: Hosts) -> APIRouter:
     """Build the routes of ``/system/servers``."""
     router = APIRouter(tags=["servers"])
 
-    @router.api_route(**document(LIST_SERVERS, list[ServerRecord], without=_SINGLE_ONLY))
+    @router.api_route(**document(LIST_SERVERS, list[ServerRecord]))
     async def list_servers(call: CurrentCall) -> Response:
         """List the servers behind the hosts (spec §8)."""
         elements = [

@@ -39,6 +39,8 @@ TAGS: Final[Mapping[str, str]] = {
     "servers": "The servers behind the hosts",
     "descriptions": "Product version and API versions",
     "help": "The API described by itself, and what the caller may do",
+    "archives": "Extension: look into archives, compare them, download them",
+    "engine": "Extension: what the engine is",
     "high availability": "Operations of the appliance that are refused here",
 }
 

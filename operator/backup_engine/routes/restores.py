@@ -44,7 +44,7 @@ def build_restore_routes(restores: Restores) -> APIRouter:
     """Build the routes; each converts, calls one use case and answers."""
     router = APIRouter(tags=["restores"])
 
-    @router.api_route(**document(LIST_RESTORES, list[RestoreRecord], sortable=SORTABLE_RESTORES))
+    @router.api_route(**document(LIST_RESTORES, list[RestoreRecord]))
     async def list_restores(call: CurrentCall) -> Response:
         """List restores (spec §4.1)."""
         query = call.query()
