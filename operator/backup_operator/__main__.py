@@ -1,4 +1,4 @@
-"""Command line of the operator: ``run`` and ``crds``."""
+"""Command line of the operator: ``run``, ``release`` and ``crds``."""
 
 import argparse
 import asyncio
@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from backup_operator.app import run_operator
+from backup_operator.cluster.access import ClusterAccess
 from backup_operator.crds import render_crds, write_crds
 from backup_operator.crds.reference import write_reference
 from backup_operator.errors import ExpectedError
+from backup_operator.release import release_objects
 from backup_operator.settings import OperatorSettings, SettingsError, read_settings
 
 USAGE = 2
@@ -61,6 +63,20 @@ def build_parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--retry-period", metavar="TIME", help="between renewals; 2s")
     run.add_argument("--log-level", metavar="LEVEL", help="DEBUG, INFO, WARNING or ERROR")
+    release = commands.add_parser(
+        "release",
+        help="after the operator was removed: take its finalizer off all objects",
+        epilog="Backups at the engines stay as they are. Remove the operator first.",
+    )
+    release.add_argument("--kubeconfig", type=Path, metavar="FILE", help="as of run")
+    release.add_argument(
+        "--namespace",
+        action="append",
+        dest="namespaces",
+        metavar="NS",
+        help="only objects of this namespace; may be repeated; absent: all",
+    )
+    release.add_argument("--dry-run", action="store_true", help="only list them")
     crds = commands.add_parser("crds", help="write the CustomResourceDefinitions")
     crds.add_argument("--out", type=Path, metavar="DIR", help="one file each; absent: stdout")
     crds.add_argument("--docs", type=Path, metavar="DIR", help="write their reference as well")
@@ -73,6 +89,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if arguments.command == "crds":
             _write_crds(arguments.out, arguments.docs)
+            return 0
+        if arguments.command == "release":
+            _release(arguments)
             return 0
         given = {name: value for name, value in vars(arguments).items() if name != "command"}
         settings = read_settings(given)
@@ -87,6 +106,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:  # before the signals are ours
         return 0
     return 0
+
+
+def _release(arguments: argparse.Namespace) -> None:
+    released = asyncio.run(
+        release_objects(
+            ClusterAccess(arguments.kubeconfig),
+            arguments.namespaces or (),
+            is_rehearsal=arguments.dry_run,
+            say=sys.stdout.write,
+        )
+    )
+    sys.stderr.write(f"backup_operator: {released} objects\n")
 
 
 def _write_crds(out: Path | None, docs: Path | None) -> None:

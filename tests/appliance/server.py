@@ -48,6 +48,7 @@ class FakeAppliance(Levers):
         identity = build_identity(names)
         self.ca_pem = identity.ca_pem
         self._context = identity.context
+        self._names = tuple(names)
         self._server: web.Server | None = None
         self._runner: web.ServerRunner | None = None
         self._site: web.TCPSite | None = None
@@ -95,6 +96,19 @@ class FakeAppliance(Levers):
             )
             await self._site.start()
             self.port = self._runner.addresses[0][1]
+
+    async def rotate_certificate(self) -> None:
+        """Serve with a certificate of another authority from now on; ``ca_pem`` is the new one."""
+        identity = build_identity(self._names)
+        self.ca_pem, self._context = identity.ca_pem, identity.context
+        await self.go_down()
+        await self.come_up()
+
+    async def move(self) -> None:
+        """Listen on another port; the old one refuses connections."""
+        await self.go_down()
+        self.port = 0
+        await self.come_up()
 
     async def _serve(self, http: web.BaseRequest) -> web.StreamResponse:
         seen = SeenRequest(

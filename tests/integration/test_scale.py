@@ -1,0 +1,190 @@
+"""Many Backups, one engine: what it gets to see, and what is written to the cluster."""
+
+import asyncio
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from appliance.journal import SeenRequest
+from fixtures.scene import GROUP, Body, Scene, find_condition
+
+pytestmark = [pytest.mark.cluster, pytest.mark.process, pytest.mark.timeout(240)]
+
+POLLS = 6
+MANY = 1000
+CREATORS = 16
+
+
+async def side_by_side(scene: Scene, numbers: range, make: Any) -> None:  # noqa: ANN401
+    """Call ``make(number)`` for each number, a few at a time."""
+    waiting = iter(numbers)
+
+    async def work() -> None:
+        for number in waiting:
+            await make(number)
+
+    await asyncio.gather(*(work() for _ in range(CREATORS)))
+
+
+def a_status(scene: Scene, engine_uid: str, record: Any, *, finished: bool) -> Body:  # noqa: ANN401
+    """The status of a Backup that an earlier operator has brought this far."""
+    now = datetime.now(UTC).replace(microsecond=0).isoformat().replace("+00:00", "Z")
+    truth = {True: "True", False: "False"}
+    states = {
+        "Ready": finished,
+        "Reconciling": not finished,
+        "Stalled": False,
+        "Complete": finished,
+        "Failed": False,
+        "Finished": finished,
+    }
+    words = ("Succeeded", "The backup finished without errors.") if finished else ("InProgress", "")
+    return {
+        "observedGeneration": 1,
+        "phase": "Succeeded" if finished else "InProgress",
+        "id": record["id"],
+        "name": record["name"],
+        "type": "CONFIG",
+        "status": record["status"],
+        "startedAt": now,
+        **({"terminatedAt": now} if finished else {}),
+        "submission": {"requestedName": record["name"], "submittedAt": now, "attempts": 1},
+        "engine": {"name": scene.engine, "uid": engine_uid, "url": scene.appliance.url},
+        "conditions": [
+            {
+                "type": type_,
+                "status": truth[state],
+                "observedGeneration": 1,
+                "lastTransitionTime": now,
+                "reason": words[0],
+                "message": words[1],
+            }
+            for type_, state in states.items()
+        ]
+        + [
+            {
+                "type": type_,
+                "status": "True" if finished else "Unknown",
+                "observedGeneration": 1,
+                "lastTransitionTime": now,
+                "reason": reason if finished else "NotFinished",
+                "message": "",
+            }
+            for type_, reason in (("Valid", "ArchiveValid"), ("Compatible", "VersionCompatible"))
+        ],
+    }
+
+
+async def place(scene: Scene, engine_uid: str, number: int, *, finished: bool) -> None:
+    """Put a Backup and its record there as if they had always been."""
+    name = f"{'ended' if finished else 'runs'}-{number}"
+    status = "SUCCESS" if finished else "IN_PROGRESS"
+    record_id = scene.appliance.add_backup(name, status=status, initiated_by="API_user: operator")
+    body = {
+        "apiVersion": "backup-operator.io/v1",
+        "kind": "Backup",
+        "metadata": {"name": name},
+        "spec": {"backupType": "CONFIG", "name": name, "engineRef": {"name": scene.engine}},
+    }
+    await scene.cluster.call("POST", scene.path(), body)
+    told = a_status(scene, engine_uid, scene.appliance.backup(record_id), finished=finished)
+    await scene.cluster.merge(f"{scene.path(name)}/status", {"status": told})
+
+
+async def watch_requests(scene: Scene) -> Counter[str]:
+    """Count the requests of some polls, by what they ask for."""
+    before = len(scene.appliance.requests)
+    polls = scene.appliance.count("GET /backups")
+    await scene.appliance.received("GET /backups", times=polls + POLLS, within_s=30)
+    return Counter(name_of(one) for one in scene.appliance.requests[before:])
+
+
+def name_of(seen: SeenRequest) -> str:
+    return f"{seen.method} {seen.path}"
+
+
+async def versions(scene: Scene) -> dict[str, str]:
+    listed = await scene.cluster.call("GET", scene.path())
+    return {one["metadata"]["name"]: one["metadata"]["resourceVersion"] for one in listed["items"]}
+
+
+async def test_a_thousand_backups_cost_an_engine_no_more_requests_than_ten(
+    own_scene: Scene,
+) -> None:
+    """The operator starts upon them, polls and sweeps; and it writes nothing, for nothing is new."""
+    scene = own_scene
+    scene.operator.kill()
+    scene.operator.arguments = (*scene.operator.arguments, "--sweep-interval=2s")
+    engine = await scene.cluster.call("GET", f"{GROUP}/backupengines/{scene.engine}")
+    uid = engine["metadata"]["uid"]
+    seen = []
+    for numbers in (range(10), range(10, MANY)):
+        await side_by_side(
+            scene, numbers, lambda number: place(scene, uid, number, finished=number % 20 != 0)
+        )
+        before = await versions(scene)
+        await scene.operator.start()
+        await scene.engine_condition("Ready", "True", "Connected")
+        await watch_requests(scene)  # the first polls and the start
+        seen.append(await watch_requests(scene))
+        assert await versions(scene) == before
+        scene.operator.kill()
+
+    few, many = (sum(one.values()) for one in seen)
+    assert many <= few + 3, seen  # pages of five hundred: two for a sweep of a thousand
+    assert all("/backups/" not in name for one in seen for name in one), seen
+
+
+async def test_an_engine_down_for_an_hour_is_left_in_peace_and_then_everything_is_done(
+    own_scene: Scene,
+) -> None:
+    scene = own_scene
+    pending = 200
+    await scene.engine_condition("Ready", "True", "Connected")
+    await scene.appliance.go_down()
+    await scene.create("first")
+    await scene.condition("first", "Reconciling", reason="EngineUnreachable", within_s=30)
+
+    async def create(number: int) -> None:
+        await scene.create(f"waits-{number}", backupType="DATA", hostId=103, busyTimeout="24h")
+
+    await side_by_side(scene, range(pending), create)
+    names = [f"waits-{number}" for number in range(pending)]
+    for name in names:
+        backup = await scene.condition(name, "Reconciling", reason="EngineUnreachable")
+        assert find_condition(backup, "Ready")["status"] == "False"  # type: ignore[index]
+        assert "submission" not in backup["status"]
+    engine = await scene.engine_condition("Ready", "False", "EngineUnreachable")
+    assert engine["status"]["circuit"] != "Closed"
+    before = await versions(scene)
+
+    scene.appliance.backup_seconds = 0.0  # each ends at the next look
+    await scene.appliance.come_up()
+    up_at = len(scene.appliance.requests)
+    for name in ("first", *names):
+        await scene.condition(name, "Complete", within_s=150)
+    assert scene.created() == pending + 1
+    assert before.keys() <= (await versions(scene)).keys()
+    rates = Counter(int(one.time_s) for one in scene.appliance.requests[up_at:])
+    assert max(rates.values()) <= 50 + 15  # spec.requestsPerSecond of the scene, and its burst
+
+
+async def test_a_rotated_certificate_and_a_new_address_disturb_no_running_backup(
+    own_scene: Scene,
+) -> None:
+    scene = own_scene
+    await scene.create("runs")
+    await scene.running("runs")
+    await scene.appliance.rotate_certificate()
+    secret = f"/api/v1/namespaces/default/secrets/{scene.engine}"
+    await scene.cluster.merge(secret, {"stringData": {"ca.crt": scene.appliance.ca_pem}})
+    await scene.appliance.move()
+    await scene.cluster.merge(
+        f"{GROUP}/backupengines/{scene.engine}", {"spec": {"url": scene.appliance.url}}
+    )
+    await scene.engine_condition("Ready", "True", "Connected", within_s=40)
+    scene.appliance.finish_all()
+    await scene.condition("runs", "Complete", within_s=40)
+    assert scene.created() == 1
