@@ -64,6 +64,19 @@ def test_a_circuit_opens_after_failures_in_a_row_and_probes_ever_more_rarely() -
     assert after_answer().is_closed
 
 
+def test_an_engine_down_for_an_hour_is_probed_about_once_a_minute() -> None:
+    state, now, probes = CircuitState(), 0.0, 0
+    while not state.is_closed or state.failures < FAILURES_TO_OPEN:
+        state = after_failure(state, now)
+        if not state.is_closed:
+            now = state.probe_at
+            if now > HOUR.total_seconds():
+                break
+            state = try_once(state)
+            probes += 1
+    assert 55 <= probes <= 65
+
+
 def test_an_answer_between_failures_keeps_the_circuit_closed() -> None:
     state = CircuitState()
     for _ in range(10):
