@@ -1,24 +1,24 @@
-"""Starts mortal operators by forking, for importing all modules each time takes seconds.
+"""Starts real operators by forking, for importing all modules each time takes seconds.
 
-Reads one JSON object a line (``arguments``, ``log``, ``plan``) and answers with the process id.
-A child reads its plan when it gets SIGUSR1: ``step``, ``occurrence`` and ``moment``; it writes
-each step from then on to ``plan`` + ``.steps``, and kills itself where the plan says.
+Reads one JSON object a line (``arguments``, ``log``, and if wanted ``environment`` and ``plan``)
+and answers with the process id. The exit code comes to be in ``log`` + ``.exit``. With a plan the
+child is mortal: at SIGUSR1 it reads ``step``, ``occurrence`` and ``moment`` from it, writes each
+step from then on to ``plan`` + ``.steps``, and kills itself where the plan says.
 """
 
-import asyncio
 import json
 import os
 import signal
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
 import httpx2
 
 from backup_operator import app
-from backup_operator.__main__ import build_parser
+from backup_operator.__main__ import main as run_program
 from backup_operator.cluster.api import Body, ClusterApi
-from backup_operator.settings import read_settings
 from crashing.steps import name_cluster_step, name_engine_step
 
 
@@ -88,32 +88,54 @@ def make_mortal(fate: Fate) -> None:
     httpx2.AsyncHTTPTransport.handle_async_request = mortal_send  # type: ignore[method-assign]
 
 
-def run_child(order: dict[str, Any]) -> None:
-    """Be an operator until the end."""
+def run_child(order: dict[str, Any]) -> int:
+    """Be an operator until the end; returns its exit code."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    fate = Fate(Path(order["plan"]))
-    signal.signal(signal.SIGUSR1, fate.arm)
-    make_mortal(fate)
-    arguments = build_parser().parse_args(["run", *order["arguments"]])
-    given = {name: value for name, value in vars(arguments).items() if name != "command"}
-    asyncio.run(app.run_operator(read_settings(given)))
+    for stream in (1, 2):
+        os.dup2(log, stream)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.environ.update(order.get("environment") or {})
+    if order.get("plan"):
+        fate = Fate(Path(order["plan"]))
+        signal.signal(signal.SIGUSR1, fate.arm)
+        make_mortal(fate)
+    return run_program(["run", *order["arguments"]])
+
+
+def bury(logs: dict[int, str]) -> None:
+    """Write the exit codes of those who have ended beside their logs, as a shell has them."""
+    while logs:
+        child, status = os.waitpid(-1, os.WNOHANG)
+        if not child:
+            return
+        code = os.waitstatus_to_exitcode(status)
+        Path(f"{logs.pop(child)}.exit").write_text(str(code))
 
 
 def main() -> None:
     """Fork an operator for each order, until there are no more."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the dead need not be waited for
+    logs: dict[int, str] = {}
+    signal.signal(signal.SIGCHLD, lambda *_: bury(logs))
     for line in sys.stdin:
+        order = json.loads(line)
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})  # until its log is known
         child = os.fork()
         if not child:
-            status = 1
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+            code = 1
             try:
-                run_child(json.loads(line))
-                status = 0
+                code = run_child(order)
+            except SystemExit as end:
+                code = end.code if isinstance(end.code, int) else 1
+            except Exception:
+                traceback.print_exc()
             finally:
-                os._exit(status)
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(code)
+        logs[child] = order["log"]
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
         sys.stdout.write(f"{child}\n")
         sys.stdout.flush()
 

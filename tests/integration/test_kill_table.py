@@ -11,8 +11,8 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -20,11 +20,11 @@ import pytest
 from appliance.server import FakeAppliance
 from crashing import steps
 from fixtures.cluster import Cluster
+from fixtures.operator_process import Forge
 from fixtures.scene import Scene, connect, find_condition
 
 pytestmark = [pytest.mark.cluster, pytest.mark.process, pytest.mark.timeout(420)]
 
-ROOT = Path(__file__).resolve().parents[2]
 MOMENTS = ("before", "after")
 PATHS = {
     "submit": (
@@ -51,38 +51,6 @@ LANES = 4
 
 
 @dataclass
-class Forge:
-    """The process that forks operators."""
-
-    process: asyncio.subprocess.Process
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-
-    async def start(self, order: Mapping[str, object]) -> int:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        async with self.lock:
-            self.process.stdin.write(json.dumps(order).encode() + b"\n")
-            return int(await self.process.stdout.readline())
-
-
-@contextlib.asynccontextmanager
-async def forging() -> AsyncIterator[Forge]:
-    path = os.pathsep.join([str(ROOT / "operator"), str(ROOT / "tests")])
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "crashing.forge",
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": path},
-    )
-    yield Forge(process)
-    assert process.stdin is not None
-    process.stdin.close()
-    await process.wait()
-
-
-@dataclass
 class MortalOperator:
     """Stands where a scene expects its operator; the next one is the same object."""
 
@@ -106,7 +74,7 @@ class MortalOperator:
     async def start(self) -> None:
         self.starts += 1
         order = {"arguments": self.arguments, "log": str(self.log), "plan": str(self.plan)}
-        self.pid = await self.forge.start(order)
+        self.pid = self.forge.start(order)
         await self.until(lambda: "backup_operator: ready" in self.output(), 60, "ready")
 
     async def arm(self, step: str | None, occurrence: int, moment: str) -> None:
@@ -121,11 +89,7 @@ class MortalOperator:
         return path.read_text().splitlines() if path.exists() else []
 
     def is_alive(self) -> bool:
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
-            return False
-        return True
+        return not Path(f"{self.log}.exit").exists()
 
     async def until(self, holds: Callable[[], bool], within_s: float, what: str) -> None:
         try:
@@ -260,7 +224,7 @@ async def lane(sandbox: Cluster, forge: Forge, folder: Path) -> AsyncIterator[La
 
 
 async def test_a_kill_at_any_step_costs_no_backup_and_makes_no_second(
-    sandbox: Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    forge: Forge, sandbox: Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     points = [
         (way, step, moment)
@@ -271,15 +235,15 @@ async def test_a_kill_at_any_step_costs_no_backup_and_makes_no_second(
     table: dict[tuple[str, str, str], str] = {}
     waiting = iter(points)
 
-    async def work(number: int, forge: Forge) -> None:
+    async def work(number: int) -> None:
         async with lane(sandbox, forge, tmp_path / f"lane-{number}") as one:
             for way, step, moment in waiting:
                 occurrence = OCCURRENCES.get((way, step), 1)
                 table[way, step, moment] = await one.walk(way, step, occurrence, moment)
 
-    async with forging() as forge, asyncio.TaskGroup() as group:
+    async with asyncio.TaskGroup() as group:
         for number in range(LANES):
-            group.create_task(work(number, forge))
+            group.create_task(work(number))
 
     with capsys.disabled():
         sys.stdout.write(f"\n\n{render(table)}\n")
@@ -289,9 +253,9 @@ async def test_a_kill_at_any_step_costs_no_backup_and_makes_no_second(
 
 
 async def test_a_way_has_no_step_that_the_table_leaves_out(
-    sandbox: Cluster, tmp_path: Path
+    forge: Forge, sandbox: Cluster, tmp_path: Path
 ) -> None:
-    async with forging() as forge, lane(sandbox, forge, tmp_path / "lane") as one:
+    async with lane(sandbox, forge, tmp_path / "lane") as one:
         for way, way_steps in PATHS.items():
             assert await one.walk(way, None, 0, "") == RIGHT[way]
             known = {*way_steps, "armed", *AFTERWARDS[way]}

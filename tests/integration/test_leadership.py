@@ -15,7 +15,7 @@ from appliance.faults import Moment
 from appliance.journal import SeenRequest
 from appliance.server import FakeAppliance
 from fixtures.cluster import Cluster
-from fixtures.operator_process import OperatorProcess, build_operator
+from fixtures.operator_process import Forge, OperatorProcess, build_operator
 from fixtures.scene import Scene, connect
 
 pytestmark = [pytest.mark.cluster, pytest.mark.process, pytest.mark.timeout(180)]
@@ -57,13 +57,15 @@ async def until_leading(replica: OperatorProcess, within_s: float = STARTS_WITHI
 
 
 @pytest.fixture
-async def pair(sandbox: Cluster, appliance: FakeAppliance, tmp_path: Path) -> AsyncIterator[Pair]:
+async def pair(
+    forge: Forge, sandbox: Cluster, appliance: FakeAppliance, tmp_path: Path
+) -> AsyncIterator[Pair]:
     namespace = f"pair-{secrets.token_hex(4)}"
     replicas = []
     for number in (1, 2):
         folder = tmp_path / str(number)
         await asyncio.to_thread(folder.mkdir)
-        replica = build_operator(sandbox, folder, namespace)
+        replica = build_operator(forge, sandbox, folder, namespace)
         replica.arguments = (
             *replica.arguments,
             "--leader-elect",

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from fixtures.cluster import Cluster
-from fixtures.operator_process import OperatorProcess, build_operator
+from fixtures.operator_process import Forge, OperatorProcess, build_operator
 
 pytestmark = [pytest.mark.process]
 
@@ -82,9 +82,9 @@ async def test_the_crds_can_be_piped() -> None:
 
 @pytest.mark.cluster
 async def test_figures_are_served_when_asked_for(
-    sandbox: Cluster, namespace: str, tmp_path: Path
+    forge: Forge, sandbox: Cluster, namespace: str, tmp_path: Path
 ) -> None:
-    operator = build_operator(sandbox, tmp_path, namespace)
+    operator = build_operator(forge, sandbox, tmp_path, namespace)
     operator.arguments = (*operator.arguments, "--metrics-port=0")
     try:
         await operator.start()

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from fixtures.cluster import Cluster, Kubectl, run_kubectl
-from fixtures.operator_process import OperatorProcess, build_operator
+from fixtures.operator_process import Forge, OperatorProcess, build_operator
 from fixtures.scene import Scene, find_condition
 
 pytestmark = [pytest.mark.cluster, pytest.mark.process, pytest.mark.timeout(180)]
@@ -176,9 +176,9 @@ def patch_schema(kubectl: Kubectl, crd: str, schema: Any) -> None:  # noqa: ANN4
 
 
 async def test_health_and_readiness_mean_something(
-    sandbox: Cluster, namespace: str, tmp_path: Path
+    forge: Forge, sandbox: Cluster, namespace: str, tmp_path: Path
 ) -> None:
-    operator = build_operator(sandbox, tmp_path, namespace)
+    operator = build_operator(forge, sandbox, tmp_path, namespace)
     operator.arguments = (*operator.arguments, "--metrics-port=0")
     try:
         await operator.start()
