@@ -53,6 +53,7 @@ lock: install ## pin anew, with hashes and without index addresses
 bench: sandbox ## figures as ratios against a bare client in the same run
 	$(BIN)/python benchmarks/capture.py
 	$(BIN)/python benchmarks/restore.py
+	PYTHONPATH=tests $(BIN)/python benchmarks/operating.py
 
 e2e: sandbox ## the demo as a test: it fails when any of its steps does
 	$(BIN)/python demo/demo.py

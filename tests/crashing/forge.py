@@ -128,7 +128,7 @@ def main() -> None:
                 code = run_child(order)
             except SystemExit as end:
                 code = end.code if isinstance(end.code, int) else 1
-            except Exception:
+            except Exception:  # noqa: BLE001 - the last word of a child
                 traceback.print_exc()
             finally:
                 sys.stdout.flush()

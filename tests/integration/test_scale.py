@@ -1,99 +1,20 @@
 """Many Backups, one engine: what it gets to see, and what is written to the cluster."""
 
-import asyncio
 import time
 from collections import Counter
-from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 
 from appliance.journal import SeenRequest
 from backup_api.pacing import RetryPolicy
 from backup_operator.decisions.circuit import FIRST_PAUSE_S
-from fixtures.scene import GROUP, Body, Scene, find_condition
+from fixtures.population import place, side_by_side
+from fixtures.scene import GROUP, Scene, find_condition
 
 pytestmark = [pytest.mark.cluster, pytest.mark.process, pytest.mark.timeout(240)]
 
 POLLS = 6
 MANY = 1000
-CREATORS = 16
-
-
-async def side_by_side(numbers: range, make: Any) -> None:  # noqa: ANN401
-    """Call ``make(number)`` for each number, a few at a time."""
-    waiting = iter(numbers)
-
-    async def work() -> None:
-        for number in waiting:
-            await make(number)
-
-    await asyncio.gather(*(work() for _ in range(CREATORS)))
-
-
-def a_status(scene: Scene, engine_uid: str, record: Any, *, finished: bool) -> Body:  # noqa: ANN401
-    """The status of a Backup that an earlier operator has brought this far."""
-    now = datetime.now(UTC).replace(microsecond=0).isoformat().replace("+00:00", "Z")
-    truth = {True: "True", False: "False"}
-    states = {
-        "Ready": finished,
-        "Reconciling": not finished,
-        "Stalled": False,
-        "Complete": finished,
-        "Failed": False,
-        "Finished": finished,
-    }
-    words = ("Succeeded", "The backup finished without errors.") if finished else ("InProgress", "")
-    return {
-        "observedGeneration": 1,
-        "phase": "Succeeded" if finished else "InProgress",
-        "id": record["id"],
-        "name": record["name"],
-        "type": "CONFIG",
-        "status": record["status"],
-        "startedAt": now,
-        **({"terminatedAt": now} if finished else {}),
-        "submission": {"requestedName": record["name"], "submittedAt": now, "attempts": 1},
-        "engine": {"name": scene.engine, "uid": engine_uid, "url": scene.appliance.url},
-        "conditions": [
-            {
-                "type": type_,
-                "status": truth[state],
-                "observedGeneration": 1,
-                "lastTransitionTime": now,
-                "reason": words[0],
-                "message": words[1],
-            }
-            for type_, state in states.items()
-        ]
-        + [
-            {
-                "type": type_,
-                "status": "True" if finished else "Unknown",
-                "observedGeneration": 1,
-                "lastTransitionTime": now,
-                "reason": reason if finished else "NotFinished",
-                "message": "",
-            }
-            for type_, reason in (("Valid", "ArchiveValid"), ("Compatible", "VersionCompatible"))
-        ],
-    }
-
-
-async def place(scene: Scene, engine_uid: str, number: int, *, finished: bool) -> None:
-    """Put a Backup and its record there as if they had always been."""
-    name = f"{'ended' if finished else 'runs'}-{number}"
-    status = "SUCCESS" if finished else "IN_PROGRESS"
-    record_id = scene.appliance.add_backup(name, status=status, initiated_by="API_user: operator")
-    body = {
-        "apiVersion": "backup-operator.io/v1",
-        "kind": "Backup",
-        "metadata": {"name": name},
-        "spec": {"backupType": "CONFIG", "name": name, "engineRef": {"name": scene.engine}},
-    }
-    await scene.cluster.call("POST", scene.path(), body)
-    told = a_status(scene, engine_uid, scene.appliance.backup(record_id), finished=finished)
-    await scene.cluster.merge(f"{scene.path(name)}/status", {"status": told})
 
 
 async def watch_requests(scene: Scene) -> Counter[str]:
