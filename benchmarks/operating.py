@@ -77,15 +77,20 @@ async def operator(kubeconfig: Path, namespace: str, log: Path) -> AsyncIterator
             env=environment,
         )
     try:
-        while "backup_operator: leading" not in log.read_text():
+        while "backup_operator: leading" not in read_log(log):
             if process.returncode is not None:
-                raise RuntimeError(log.read_text())
+                raise RuntimeError(read_log(log))
             await asyncio.sleep(0.02)
         yield Running(process.pid, time.perf_counter() - began)
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(signal.SIGTERM)
         await process.wait()
+
+
+def read_log(log: Path) -> str:
+    """Read what an operator has said so far."""
+    return log.read_text(errors="replace")
 
 
 def read_rss_mb(pid: int, name: str = "VmRSS") -> float:

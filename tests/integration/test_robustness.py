@@ -40,9 +40,10 @@ class Account:
         ]
 
     def grant(self, rules: list[dict[str, Any]]) -> None:
-        subject = {"kind": "ServiceAccount", "namespace": "default", "name": self.name}
+        named = {"namespace": "default", "name": self.name}
+        subject = {"kind": "ServiceAccount", **named}
         objects = [
-            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": subject},
+            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": named},
             {
                 "apiVersion": f"{RBAC}/v1",
                 "kind": "ClusterRole",
@@ -124,9 +125,11 @@ async def test_a_malformed_object_is_told_and_stops_no_other(
     scene = own_scene
     crd = "customresourcedefinition/backups.backup-operator.io"
     stored = await asyncio.to_thread(kubectl, "get", crd, "--output=json")
-    schema = json.loads(stored.stdout)["spec"]["versions"][0]["schema"]
-    loose = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
-    await asyncio.to_thread(patch_schema, kubectl, crd, loose)
+    strict = json.loads(stored.stdout)["spec"]["versions"][0]
+    anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    loose = {**strict, "schema": {"openAPIV3Schema": anything}}
+    loose.pop("selectableFields")
+    await asyncio.to_thread(store_version, kubectl, crd, loose)
     try:
         await scene.create("good")
         for name, spec, status in MALFORMED:
@@ -142,7 +145,7 @@ async def test_a_malformed_object_is_told_and_stops_no_other(
         await scene.running("good", within_s=60)
         await scene.condition("no-type", "Stalled", reason="InvalidSpec", within_s=60)
     finally:
-        await asyncio.to_thread(patch_schema, kubectl, crd, schema)
+        await asyncio.to_thread(store_version, kubectl, crd, strict)
     scene.appliance.finish_all()
     await scene.condition("good", "Complete", within_s=60)
     backup = await scene.get("no-type")
@@ -170,8 +173,8 @@ async def until_accepted(scene: Scene, body: dict[str, Any]) -> None:
             await asyncio.sleep(0.2)
 
 
-def patch_schema(kubectl: Kubectl, crd: str, schema: Any) -> None:  # noqa: ANN401 - JSON
-    change = [{"op": "replace", "path": "/spec/versions/0/schema", "value": schema}]
+def store_version(kubectl: Kubectl, crd: str, version: Any) -> None:  # noqa: ANN401 - JSON
+    change = [{"op": "replace", "path": "/spec/versions/0", "value": version}]
     kubectl("patch", crd, "--type=json", f"--patch={json.dumps(change)}")
 
 
