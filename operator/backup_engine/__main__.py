@@ -56,6 +56,11 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     add("--listen", metavar="ADDRESS:PORT", help="where to listen; port 0: any free one")
     add("--data-dir", type=Path, metavar="D", help="folder for state, tokens and certificates")
     add("--kubeconfig", type=Path, metavar="F", help="the cluster (default: as kubectl chooses)")
+    add(
+        "--engine-name",
+        metavar="NAME",
+        help="the BackupEngine that this is, whose BackupHosts it takes (default: in-cluster)",
+    )
     add("--token-file", type=Path, metavar="F", help="'token label' per line (default: D/token)")
     add("--users-file", type=Path, metavar="F", help="'name:hash' per line, for HTTP basic")
     add("--database-url", metavar="URL", help="SQLAlchemy URL (default: SQLite in D)")

@@ -49,6 +49,7 @@ from backup_engine.routes.configurations import build_configuration_routes
 from backup_engine.routes.deploys import build_deploy_routes
 from backup_engine.routes.descriptions import build_about_routes
 from backup_engine.routes.engine import build_engine_routes
+from backup_engine.routes.engine_hosts import build_engine_host_routes
 from backup_engine.routes.front_door import FrontDoor
 from backup_engine.routes.health import build_health_routes
 from backup_engine.routes.help import build_help_routes
@@ -66,6 +67,7 @@ from backup_engine.routes.table import OPENAPI_PATH, RIGHTS, ServedTable, list_o
 from backup_engine.runs.capturing import Capturing
 from backup_engine.runs.claims import ClaimKind, Claims, Lease
 from backup_engine.runs.deploying import Deployer, Preparation
+from backup_engine.runs.host_watch import PACE, HostWatch, WatchPace
 from backup_engine.runs.nightly import Nightly, NightlyRules
 from backup_engine.runs.origins import Origins
 from backup_engine.runs.planning import Planning
@@ -77,7 +79,7 @@ from backup_engine.runs.safekeeping import UNPROTECTED, Safekeeping
 from backup_engine.runs.schedule import NightlySchedule
 from backup_engine.runs.watch import ArchiveWatch
 from backup_engine.serving import EngineServer, open_listener
-from backup_engine.settings import Settings, UsageError
+from backup_engine.settings import DEFAULT_ENGINE_NAME, Settings, UsageError
 from backup_engine.tls.directory import ensure_self_signed
 from backup_engine.tls.serving import (
     CertificateFiles,
@@ -100,6 +102,7 @@ class UseCases:
     archives: Archives
     restores: Restores
     restore_extension: RestoreExtension
+    hosts: Hosts
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +115,19 @@ class Engine:
     deployer: Deployer
     nightly: Nightly
     restorer: Restorer
+    host_watch: HostWatch
 
     @property
     def background(self) -> tuple[Callable[[], Awaitable[None]], ...]:
         """Work that goes on while the app is served; each ends by cancellation."""
-        nightly = self.alone(ClaimKind.NIGHTLY, self.nightly.run)
-        return self.claims.run, self.runner.run, self.deployer.run, nightly, self.restorer.run
+        return (
+            self.claims.run,
+            self.runner.run,
+            self.deployer.run,
+            self.alone(ClaimKind.NIGHTLY, self.nightly.run),
+            self.restorer.run,
+            self.host_watch.run,
+        )
 
     def alone(
         self, kind: ClaimKind, run: Callable[[], Awaitable[None]]
@@ -136,6 +146,8 @@ class Conduct:
     restore_rules: RestoreRules = field(default_factory=RestoreRules)
     lease: Lease = field(default_factory=Lease)
     safekeeping: Safekeeping = UNPROTECTED
+    engine_name: str = DEFAULT_ENGINE_NAME
+    host_pace: WatchPace = PACE
 
 
 async def build_engine(
@@ -149,30 +161,31 @@ async def build_engine(
     """Put the parts together on a migrated database."""
     clock = conduct.clock
     console = build_console(product)
-    hosts = (console,)
     async with database.writing() as connection:
         now_ms = int(clock().timestamp() * 1000)
         await ConfigurationRecords(connection).ensure(DEFAULT, now_ms)
     rules = conduct.capture_rules or DeployedRules(database)
     capturing = Capturing(
-        database, cluster, places, hosts, product, clock, rules, conduct.safekeeping
+        database, cluster, places, (console,), product, clock, rules, conduct.safekeeping
     )
     claims = Claims(database, conduct.lease)
     runner = Runner(database, places, capturing, claims)
-    deployer = Deployer(database, hosts, Preparation(cluster, places), clock, claims)
+    deployer = Deployer(database, Preparation(cluster, places), clock, claims)
     nightly = Nightly(database, places, console, product, clock, conduct.nightly, runner.wake)
     origins = Origins(places, cluster)
     restorer = build_restorer(database, cluster, places, origins, conduct, claims, runner.wake)
     cases = UseCases(
-        backups=Backups(database, hosts, product, clock, runner.wake),
-        configurations=Configurations(database, hosts, places),
-        deploys=Deploys(database, hosts, clock, deployer.wake),
+        backups=Backups(database, product, clock, runner.wake),
+        configurations=Configurations(database, product, places),
+        deploys=Deploys(database, clock, deployer.wake),
+        hosts=Hosts(database, product),
         archives=Archives(database, places, conduct.safekeeping, cluster),
         restores=Restores(database, console, origins, clock, restorer.wake),
         restore_extension=RestoreExtension(database, restorer.wake),
     )
-    app = build_app(database, gate, cases, Hosts(hosts), product)
-    return Engine(app, claims, runner, deployer, nightly, restorer)
+    app = build_app(database, gate, cases, product)
+    watch = HostWatch(database, cluster, conduct.engine_name, conduct.host_pace)
+    return Engine(app, claims, runner, deployer, nightly, restorer, watch)
 
 
 def build_restorer(
@@ -196,7 +209,6 @@ def build_app(
     database: Database,
     gate: Gate,
     cases: UseCases,
-    hosts: Hosts,
     product: Product,
 ) -> FastAPI:
     """Put routes and the checks before them together."""
@@ -219,9 +231,10 @@ def build_app(
         build_backup_routes(cases.backups),
         build_configuration_routes(cases.configurations),
         build_deploy_routes(cases.deploys),
-        build_host_routes(hosts),
-        build_tunnel_routes(hosts),
-        build_server_routes(hosts),
+        build_host_routes(cases.hosts),
+        build_tunnel_routes(cases.hosts),
+        build_server_routes(cases.hosts),
+        build_engine_host_routes(cases.hosts),
         build_refused_routes(),
         build_about_routes(build_about(product), list_api_versions(), read_documentation),
         build_help_routes(read_documentation, gate),
@@ -271,6 +284,7 @@ async def serve(settings: Settings, environment: Mapping[str, str]) -> None:
             NightlyRules(schedule),
             lease=Lease(settings.takeover_after),
             safekeeping=safekeeping,
+            engine_name=settings.engine_name,
         )
         engine = await build_engine(database, cluster, places, gate, installed_product(), conduct)
         if not database.is_shared:  # the lock says that no other engine is alive

@@ -1,7 +1,7 @@
 """What can be done with backups: the use cases behind ``/backup_and_restore/backups`` (spec §3)."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -27,7 +27,7 @@ from backup_api.errors import (
 from backup_api.hosts import HostRecord, HostStatus
 from backup_api.paging import ItemRange, Page
 from backup_engine.errors import RefusalError
-from backup_engine.product import CONFIGURATION_ID, Product
+from backup_engine.product import CONFIGURATION_ID, CONSOLE_ID, Product
 from backup_engine.query.binding import Bound
 from backup_engine.query.sort import SortKey
 from backup_engine.records.backups import (
@@ -36,10 +36,12 @@ from backup_engine.records.backups import (
     NameTakenError,
     StoredBackup,
 )
-from backup_engine.records.configurations import ConfigurationRecords
+from backup_engine.records.configurations import ConfigurationRecords, StoredConfiguration
 from backup_engine.records.database import Database
 from backup_engine.records.exclusion import RestoreRunningError
+from backup_engine.records.hosts import HostRecords, StoredHost
 from backup_engine.runs.beginning import WantedBackup, build_new_backup
+from backup_engine.runs.host_views import build_known
 
 Clock = Callable[[], datetime]
 
@@ -53,14 +55,11 @@ class Backups:
     def __init__(
         self,
         database: Database,
-        hosts: Sequence[HostRecord],
         product: Product,
         clock: Clock,
         wake_runner: Callable[[], None],
     ) -> None:
         self._database = database
-        self._hosts = {host.id: host for host in hosts}
-        self._console = next(host for host in hosts if host.is_console)
         self._product = product
         self._clock = clock
         self._wake_runner = wake_runner
@@ -76,13 +75,9 @@ class Backups:
         if configuration_id != CONFIGURATION_ID:
             message = f"There is no backup configuration {configuration_id}; there is 1"
             raise RefusalError(CreateBackupErrors.CONFIGURATION_UNKNOWN, message)
-        host_id = self._console.id if body.host_id is None else body.host_id
-        host = self._hosts.get(host_id)
-        if host is None:
-            raise RefusalError(CreateBackupErrors.HOST_UNKNOWN, f"There is no host {host_id}")
-        check_host(host, backup_type)
+        host_id = CONSOLE_ID if body.host_id is None else body.host_id
         wanted = WantedBackup(name, backup_type, initiated_by, body.description)
-        stored = await self._add(wanted, host)
+        stored = await self._add(wanted, host_id)
         self._wake_runner()
         return stored.record
 
@@ -134,13 +129,16 @@ class Backups:
         self._wake_runner()
         return stored.record
 
-    async def _add(self, wanted: WantedBackup, host: HostRecord) -> StoredBackup:
+    async def _add(self, wanted: WantedBackup, host_id: int) -> StoredBackup:
         """Store a backup that begins now; raises RefusalError."""
         async with self._database.writing() as connection:
             # locked, else a change staged at this moment could slip in behind the check
             configuration = await ConfigurationRecords(connection).get(
                 CONFIGURATION_ID, locked=True
             )
+            hosts = await HostRecords(connection).list_all()
+            host = self._find_host(hosts, host_id)
+            check_host(host, wanted.type)
             if wanted.type is BackupType.DATA:
                 check_enabled(host, configuration.deployed)
             # read under the write lock, else a backup could begin before its forerunner ended
@@ -158,10 +156,17 @@ class Backups:
             except HostBusyError as clash:
                 message = f"A backup is already in progress on host {new.host_id}"
                 raise RefusalError(CreateBackupErrors.HOST_BUSY, message) from clash
-            if not configuration.is_deployed:  # the last conflict to be told (spec §14)
-                message = "The staged backup configuration has not been deployed; deploy it first"
+            pending = find_pending(configuration, hosts)
+            if pending is not None:  # the last conflict to be told (spec §14)
+                message = f"{pending} has not been deployed; deploy it first"
                 raise RefusalError(CreateBackupErrors.NOT_DEPLOYED, message)
         return stored
+
+    def _find_host(self, hosts: Sequence[StoredHost], host_id: int) -> HostRecord:
+        for host in hosts:
+            if host.id == host_id:
+                return build_known(host, self._product)
+        raise RefusalError(CreateBackupErrors.HOST_UNKNOWN, f"There is no host {host_id}")
 
 
 def check_create_members(body: CreateBackup) -> tuple[str, int]:
@@ -182,6 +187,14 @@ def check_create_members(body: CreateBackup) -> tuple[str, int]:
     if _is_too_long(body.description):
         raise RefusalError(CreateBackupErrors.DESCRIPTION_TOO_LONG, _TOO_LONG)
     return body.name, body.configuration_id
+
+
+def find_pending(configuration: StoredConfiguration, hosts: Iterable[StoredHost]) -> str | None:
+    """Find what is staged and not deployed, for a message (spec §14 no. 2); None: nothing."""
+    if not configuration.is_deployed:
+        return "The staged backup configuration"
+    names = [f"{host.id} ({host.name})" for host in hosts if host.is_pending]
+    return f"What is staged for host {', '.join(names)}" if names else None
 
 
 def check_host(host: HostRecord, backup_type: BackupType) -> None:

@@ -1,7 +1,7 @@
 """What can be done with the backup configuration, staged and deployed (spec §5)."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
@@ -19,9 +19,11 @@ from backup_api.configurations import (
 from backup_api.hosts import HostRecord, HostStatus
 from backup_engine.archive.places import ArchivePlaces
 from backup_engine.errors import RefusalError
-from backup_engine.product import CONFIGURATION_ID
+from backup_engine.product import CONFIGURATION_ID, Product
 from backup_engine.records.configurations import ConfigurationRecords, StoredConfiguration
 from backup_engine.records.database import Database
+from backup_engine.records.hosts import HostRecords
+from backup_engine.runs.host_views import build_known
 
 LONGEST_LIMITS_MS: Final = 1440 * MINUTE_MS
 """What both time limits together may be (spec §13 no. 8)."""
@@ -43,11 +45,9 @@ DEFAULT: Final = BackupConfigurationRecord(
 class Configurations:
     """The use cases; the one configuration has the id 1."""
 
-    def __init__(
-        self, database: Database, hosts: Sequence[HostRecord], places: ArchivePlaces
-    ) -> None:
+    def __init__(self, database: Database, product: Product, places: ArchivePlaces) -> None:
         self._database = database
-        self._hosts = {host.id: host for host in hosts}
+        self._product = product
         self._places = places
 
     async def get_deployed(self, configuration_id: int) -> BackupConfigurationRecord:
@@ -69,7 +69,8 @@ class Configurations:
         if configuration_id != CONFIGURATION_ID:
             message = _not_found(configuration_id)
             raise RefusalError(ChangeConfigurationErrors.UNKNOWN_CONFIGURATION, message)
-        check_general(body, self._hosts)
+        hosts = await self._list_hosts()
+        check_general(body, hosts)
         directory = await self._check_directory(body.backup_directory_path)
         check_periods(body)
         async with self._database.writing() as connection:
@@ -79,7 +80,7 @@ class Configurations:
             if body.backup_directory_path is not None:
                 changed = changed.model_copy(update={"backup_directory_path": directory})
             check_sum(changed)
-            check_data_hosts(body.data_backup_host_configuration or (), self._hosts)
+            check_data_hosts(body.data_backup_host_configuration or (), hosts)
             await records.stage(changed)
         return self._shown(changed)
 
@@ -89,6 +90,11 @@ class Configurations:
             raise RefusalError(GetConfigurationErrors.UNKNOWN_CONFIGURATION, message)
         async with self._database.reading() as connection:
             return await ConfigurationRecords(connection).get(configuration_id)
+
+    async def _list_hosts(self) -> dict[int, HostRecord]:
+        async with self._database.reading() as connection:
+            hosts = await HostRecords(connection).list_all()
+        return {host.id: build_known(host, self._product) for host in hosts}
 
     async def _check_directory(self, path: str | None) -> str | None:
         """Check the directory: absolute, existing, a directory (spec §14 no. 19).

@@ -1,24 +1,26 @@
 """What can be done with deploys: reading the last one, and starting one (spec §7)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from pydantic import Field
 
 from backup_api.deploy import DeployHost, DeployStatus, DeployType
 from backup_api.errors import StartDeployErrors
-from backup_api.hosts import HostRecord
+from backup_api.hosts import HostStatus
 from backup_api.wire import WireRequest
 from backup_engine.errors import RefusalError
-from backup_engine.product import CONFIGURATION_ID
+from backup_engine.product import CONFIGURATION_ID, CONSOLE_NAME
 from backup_engine.records.configurations import ConfigurationRecords
 from backup_engine.records.database import Database
 from backup_engine.records.deploys import (
     COMPLETE,
     DeployRecords,
     DeployRunningError,
+    HostToDeploy,
     NewDeploy,
 )
+from backup_engine.records.hosts import HostRecords, StoredHost
 
 INITIATING = "INITIATING"
 """State of a host whose turn has not come (spec §7.0)."""
@@ -46,13 +48,10 @@ class Deploys:
     def __init__(
         self,
         database: Database,
-        hosts: Sequence[HostRecord],
         clock: Callable[[], datetime],
         wake_deployer: Callable[[], None],
     ) -> None:
         self._database = database
-        self._hosts = hosts
-        self._console = next(host for host in hosts if host.is_console)
         self._clock = clock
         self._wake_deployer = wake_deployer
 
@@ -73,16 +72,22 @@ class Deploys:
             if await deploys.find_running() is not None:
                 raise _busy()
             stored = await ConfigurationRecords(connection).get(CONFIGURATION_ID, locked=True)
-            if stored.is_deployed and deploy_type is DeployType.INCREMENTAL:
+            hosts = choose_hosts(
+                await HostRecords(connection).list_all(),
+                is_whole=deploy_type is DeployType.FULL or not stored.is_deployed,
+            )
+            if stored.is_deployed and not hosts:  # FULL has at least the console
                 raise RefusalError(StartDeployErrors.NOTHING_TO_DEPLOY, "No changes to deploy")
             new = NewDeploy(
                 type=deploy_type,
                 initiated_by=initiated_by,
-                initiated_from=self._console.hostname,
+                initiated_from=CONSOLE_NAME,
+                # no host has an address of its own, so its name stands in the place of one
                 hosts=tuple(
-                    DeployHost(ip=host.private_ip, host_status=INITIATING, status=INITIATING)
-                    for host in self._hosts
+                    DeployHost(ip=host.name, host_status=INITIATING, status=INITIATING)
+                    for host in hosts
                 ),
+                host_versions=hosts,
                 configuration=stored.staged,
                 time_initiated=int(self._clock().timestamp() * 1000),
             )
@@ -92,6 +97,15 @@ class Deploys:
                 raise _busy() from clash
         self._wake_deployer()
         return added.status
+
+
+def choose_hosts(hosts: Iterable[StoredHost], *, is_whole: bool) -> tuple[HostToDeploy, ...]:
+    """Choose the hosts of a deploy: what is pending, or all that are not gone (spec §7.0)."""
+    return tuple(
+        HostToDeploy(host.id, host.name, host.staged)
+        for host in hosts
+        if host.is_pending or (is_whole and host.status is not HostStatus.DELETED)
+    )
 
 
 def parse_type(word: str | None) -> DeployType:

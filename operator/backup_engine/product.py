@@ -1,4 +1,4 @@
-"""What this engine is: its versions, and the one host it has until others are made."""
+"""What this engine is: its versions, and what the wire says of its hosts."""
 
 import os
 from dataclasses import dataclass
@@ -13,6 +13,9 @@ CONSOLE_ID: Final = 1
 CONSOLE_NAME: Final = "console"
 CONFIGURATION_ID: Final = 1
 """The one backup configuration (spec §5)."""
+
+DATA_COMPONENT: Final = "dataNode"
+"""What makes a host one that stores data (spec §13 no. 7)."""
 
 COMPONENTS: Final = STORES_DATA | {
     *("eventcollectoringress", "eventcollector", CONSOLE_COMPONENT, "vis", "assetprofiler"),
@@ -64,4 +67,18 @@ def build_console(product: Product) -> HostRecord:
         compression_enabled=True,  # archives are
         primary_server_id=CONSOLE_ID,
         cpus=os.cpu_count(),
+    )
+
+
+def build_data_host(product: Product, host_id: int, name: str, status: HostStatus) -> HostRecord:
+    """Build a data host: volumes of the cluster (architecture §7)."""
+    return HostRecord(
+        id=host_id,
+        hostname=name,
+        appliance=Appliance(type="Kubernetes volumes"),
+        version=product.version,
+        status=status,
+        components=(DATA_COMPONENT, "hostcontext"),
+        compression_enabled=True,  # snapshots are
+        primary_server_id=host_id,
     )

@@ -18,6 +18,8 @@ from backup_engine.runs.schedule import parse_time_of_day
 
 PREFIX: Final = "BACKUP_ENGINE_"
 HIGHEST_PORT: Final = 65535
+DEFAULT_ENGINE_NAME: Final = "in-cluster"
+"""What our manifests call the BackupEngine that is this engine."""
 
 
 class UsageError(EngineError):
@@ -69,6 +71,7 @@ class Settings(BaseSettings):
     listen: Annotated[ListenAddress, NoDecode]
     data_dir: Path
     kubeconfig: Path | None = None
+    engine_name: str = DEFAULT_ENGINE_NAME
     token_file: Path | None = None
     users_file: Path | None = None
     database_url: str | None = Field(default=None, repr=False)  # may hold a password

@@ -34,9 +34,11 @@ from backup_api.errors import EndpointErrors, ErrorClass, FrameworkErrors
 from backup_api.exceptions import BackupApiError
 from backup_api.extensions import archive_calls, archives, restore_calls, verification
 from backup_api.extensions import engine as extension_engine
+from backup_api.extensions import hosts as extension_hosts
 from backup_api.extensions import restores as extension_restores
 from backup_api.extensions.archives import ARCHIVE_EXTENSION
 from backup_api.extensions.engine import DESCRIBE_ENGINE
+from backup_api.extensions.hosts import LIST_ENGINE_HOSTS
 from backup_api.extensions.restores import RESTORE_EXTENSION
 from backup_api.extensions.verification import VERIFICATION_EXTENSION
 from backup_api.recipes import configuring, deleting, deploying, restoring, start_up, waiting
@@ -60,6 +62,7 @@ BUSY_OR_DEPLOY = {
 EVERY_ENDPOINT = (
     *ENDPOINTS,
     DESCRIBE_ENGINE,
+    LIST_ENGINE_HOSTS,
     *RESTORE_EXTENSION,
     *ARCHIVE_EXTENSION,
     *VERIFICATION_EXTENSION,
@@ -223,6 +226,12 @@ PUBLIC: dict[ModuleType, set[str]] = {
     servers: {"GetServerErrors", "ListServersErrors", "ServerRecord"},
     tunnels: {"ChangeTunnel", "ChangeTunnelErrors", "ListTunnelsErrors", "TunnelRecord"},
     extension_engine: {"DescribeEngineErrors", "EngineCalls", "EngineDescription"},
+    extension_hosts: {
+        "EngineHostCalls",
+        "EngineHostRecord",
+        "EngineHostType",
+        "ListEngineHostsErrors",
+    },
     restore_calls: {"EngineRestoreCalls"},
     extension_restores: {
         "ActionCounts",

@@ -86,13 +86,18 @@ FULL_CONSOLE: Mapping[str, Any] = {
             "selector": {"matchLabels": {"backup": "yes"}},
         },
         "kinds": {
-            "include": ["*.apps", "secrets", "configmaps.", "Deployment", "*.*", "*"],
+            "include": ["*.apps", "secrets", "configmaps.", "*.*", "*"],
             "exclude": ["replicasets.apps", "*.metrics.k8s.io"],
+            "defaultExcludes": False,
         },
         "labelSelector": {"matchExpressions": [{"key": "scratch", "operator": "DoesNotExist"}]},
         "includeClusterScoped": False,
     },
-    "successPolicy": {"forbidden": "Skip", "unavailable": "Fail"},
+    "successPolicy": {
+        "tolerateForbidden": ["secrets"],
+        "tolerateUnavailable": ["*.example.com"],
+        "tolerateFailed": ["*"],
+    },
 }
 GOOD_HOSTS: tuple[Mapping[str, Any], ...] = (
     {"type": "Console"},

@@ -174,7 +174,7 @@ BAD_ENGINES: tuple[tuple[object, str, str], ...] = (
 VOLUMES = [{"namespace": "shop", "claimNames": ["data-0"]}]
 CONSOLE: Mapping[str, Any] = {"type": "Console"}
 DATA: Mapping[str, Any] = {"type": "Data", "volumes": VOLUMES}
-KIND_RULE = "must be a resource or kind as 'RESOURCE' or 'RESOURCE.GROUP'"
+KIND_RULE = "must be a resource in small letters as 'RESOURCE' or 'RESOURCE.GROUP'"
 PATTERN_RULE = "must be the name of a namespace, in which '*' stands for any characters"
 
 
@@ -198,9 +198,9 @@ BAD_HOSTS: tuple[tuple[object, str, str], ...] = (
     ({**DATA, "scope": {}}, "spec.scope", "scope only with type Console"),
     ({**DATA, "successPolicy": {}}, "spec.successPolicy", "successPolicy only with type Console"),
     (
-        {**CONSOLE, "successPolicy": {"forbidden": "Ignore"}},
-        "spec.successPolicy.forbidden",
-        'supported values: "Fail", "Skip"',
+        {**CONSOLE, "successPolicy": {"tolerateForbidden": ["Secret"]}},
+        "spec.successPolicy.tolerateForbidden[0]",
+        KIND_RULE,
     ),
     (
         with_scope(namespaces={"include": ["Shop"]}),

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from backup_operator.resources.errors import InvalidSpecError
-from backup_operator.resources.host import BackupHostResource, Judgement, SuccessPolicy
+from backup_operator.resources.host import BackupHostResource
 
 DATA: Mapping[str, Any] = {
     "type": "Data",
@@ -28,7 +28,6 @@ def test_a_console_without_more_narrows_nothing() -> None:
     spec = a_host({"type": "Console"}).spec
 
     assert (spec.scope, spec.success_policy, spec.volumes) == (None, None, ())
-    assert SuccessPolicy() == SuccessPolicy(forbidden=Judgement.FAIL, unavailable=Judgement.FAIL)
 
 
 def test_the_console_has_one_name_at_the_engine_and_a_data_host_its_own() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from backup_engine.capture.listing import PAGE_OBJECTS
 from backup_engine.configurations import DEFAULT
+from backup_engine.host_definition import DEFAULT_CONSOLE
 from backup_engine.runs.rules import build_rules
 from localengine import DEPLOYED, STAGED, LocalEngine
 
@@ -135,6 +136,6 @@ def test_priority_and_limit_govern_a_capture(priority: str, objects: int) -> Non
     deployed = DEFAULT.model_validate(
         {**DEFAULT.model_dump(), "configuration_backup_priority": priority}
     )
-    rules = build_rules(deployed)
+    rules = build_rules(deployed, DEFAULT_CONSOLE.definition)
     assert rules.time_limit_s == 180 * 60
     assert rules.limits.page.objects == objects

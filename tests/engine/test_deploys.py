@@ -44,7 +44,7 @@ async def test_a_deploy_brings_what_is_staged_into_force(local: LocalEngine) -> 
         "percent_complete": 100,
         "initiated_by": "API_user: backup-bot",
         "initiated_from": "console",
-        "hosts": [{"ip": None, "host_status": "SUCCESS", "status": "SUCCESS"}],
+        "hosts": [{"ip": "console", "host_status": "SUCCESS", "status": "SUCCESS"}],
     }
     assert (await local.send("GET", f"{DEPLOYED}/1")).json() == staged
     assert await refusal(local, {}) == (409, 1004, "No changes to deploy")
@@ -57,7 +57,9 @@ async def test_a_deploy_begins_with_no_progress_and_a_second_one_is_refused(
     started = (await resting.send("POST", DEPLOY, json={"type": "INCREMENTAL"})).json()
     assert started["status"] == "INITIALIZING"
     assert started["percent_complete"] == 0
-    assert started["hosts"] == [{"ip": None, "host_status": "INITIATING", "status": "INITIATING"}]
+    assert started["hosts"] == [
+        {"ip": "console", "host_status": "INITIATING", "status": "INITIATING"}
+    ]
     for deploy_type in ("INCREMENTAL", "FULL"):
         assert (await refusal(resting, {"type": deploy_type}))[:2] == (409, 1002)
 

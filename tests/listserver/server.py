@@ -1,7 +1,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,7 @@ class ListServer:
         self.tokens: list[str | None] = []
         self.held: dict[str, asyncio.Event] = {}
         self.reached = asyncio.Event()
+        self.changed = asyncio.Event()
         self.is_indenting = False
         self.is_old = False
         self.url = ""
@@ -80,6 +81,11 @@ class ListServer:
     def hold(self, path: str) -> None:
         """Answer ``path`` only after ``release``; ``reached`` is set when it is asked for."""
         self.held[path] = asyncio.Event()
+
+    def tell(self) -> None:
+        """Report a change to every watch that runs."""
+        self.changed.set()
+        self.changed = asyncio.Event()
 
     def kubeconfig(self, directory: Path, user: dict[str, Any] | None = None) -> Path:
         path = directory / "kubeconfig"
@@ -107,7 +113,7 @@ class ListServer:
         try:
             yield self
         finally:
-            for event in self.held.values():
+            for event in (*self.held.values(), self.changed):
                 event.set()
             await runner.cleanup()
 
@@ -130,7 +136,17 @@ class ListServer:
                 fault.status,
                 fault.headers,
             )
+        if query.get("watch") == "1":
+            return await self._watch(request)
         return self._route(request.path, query, request.headers.get("Accept", ""))
+
+    async def _watch(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await self.changed.wait()
+        with suppress(ConnectionResetError):  # nobody listens any more
+            await response.write(b'{"type":"MODIFIED","object":{}}\n')
+        return response
 
     def _due(self, path: str, query: dict[str, str]) -> Fault | None:
         for fault in self.faults.get(path, []):

@@ -24,6 +24,7 @@ from backup_engine.product import Product
 from backup_engine.records.database import Database
 from backup_engine.records.sqlite import build_sqlite_url
 from backup_engine.runs.claims import ClaimKind, Lease
+from backup_engine.runs.host_watch import WatchPace
 from backup_engine.runs.nightly import NightlyRules
 from backup_engine.runs.rules import CaptureRules
 from backup_engine.runs.watch import ArchiveWatch
@@ -35,6 +36,7 @@ STAGED = "/api/staged_config/backup_and_restore/scheduled_backup_configurations"
 DEPLOY = "/api/staged_config/deploy_status"
 Anything: TypeAlias = Any
 PRODUCT = Product("1.2.3", "1.2.3.4")
+PACE = WatchPace(look_again_s=20, settle_s=0.01, after_trouble_s=0.05)
 
 
 @dataclass
@@ -165,7 +167,7 @@ async def local_engine(
 
         read_rules = tight if time_limit_s is not None else None
         rules = nightly or NightlyRules()
-        conduct = Conduct(clock, rules, read_rules, lease=lease or Lease())
+        conduct = Conduct(clock, rules, read_rules, lease=lease or Lease(), host_pace=PACE)
         parts = await build_engine(database, cluster, places, gate, PRODUCT, conduct)
         client = await opened.enter_async_context(
             httpx2.AsyncClient(

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 from sqlalchemy import ColumnElement, RowMapping, and_, delete, insert, select, true, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from backup_api.configurations import BackupConfigurationRecord
 from backup_api.deploy import DeployHost, DeployStatus, DeployType
+from backup_engine.host_definition import HostVersion
 from backup_engine.records.tables import DEPLOYS
 
 INITIALIZING: Final = "INITIALIZING"
@@ -25,14 +27,26 @@ class DeployRunningError(Exception):
     """Another deploy runs."""
 
 
+class HostToDeploy(msgspec.Struct, frozen=True):
+    """A host that a deploy is about; ``version`` is what it will put in force, None: deletion."""
+
+    id: int
+    name: str
+    version: HostVersion | None
+
+
 @dataclass(frozen=True, slots=True)
 class NewDeploy:
-    """A deploy about to be recorded; ``configuration`` is what it will put in force."""
+    """A deploy about to be recorded; the rest is what it will put in force.
+
+    ``hosts`` and ``host_versions`` are in the same order.
+    """
 
     type: DeployType
     initiated_by: str
     initiated_from: str | None
     hosts: tuple[DeployHost, ...]
+    host_versions: tuple[HostToDeploy, ...]
     configuration: BackupConfigurationRecord
     time_initiated: int  # epoch ms
 
@@ -43,6 +57,7 @@ class StoredDeploy:
 
     id: int
     status: DeployStatus
+    host_versions: tuple[HostToDeploy, ...]
     configuration: BackupConfigurationRecord
 
 
@@ -62,6 +77,7 @@ class DeployRecords:
             initiated_by=new.initiated_by,
             initiated_from=new.initiated_from,
             hosts=_dump(new.hosts),
+            host_versions=msgspec.to_builtins(new.host_versions),
             configuration=new.configuration.model_dump(mode="json"),
             time_initiated=new.time_initiated,
         )
@@ -125,4 +141,6 @@ def _dump(hosts: Sequence[DeployHost]) -> list[dict[str, object]]:
 def _stored(row: RowMapping) -> StoredDeploy:
     status = DeployStatus.model_validate(dict(row))
     configuration = BackupConfigurationRecord.model_validate(row["configuration"])
-    return StoredDeploy(row["id"], status, configuration)
+    # a deploy of before hosts were deployed has none
+    host_versions = msgspec.convert(row["host_versions"] or (), tuple[HostToDeploy, ...])
+    return StoredDeploy(row["id"], status, host_versions, configuration)

@@ -85,6 +85,23 @@ CONFIGURATIONS: Final = Table(
     Column("nightly_since", BigInteger, nullable=False),  # epoch ms; no run is due from before
 )
 
+HOSTS: Final = Table(
+    "hosts",
+    METADATA,
+    Column("id", _ID, primary_key=True, autoincrement=True),
+    Column("uid", String(64), nullable=False),  # of its BackupHost
+    Column("name", _TEXT, nullable=False),
+    Column("staged", JSON(none_as_null=True)),  # null: its BackupHost is gone
+    Column("deployed", JSON(none_as_null=True)),  # null: not in force
+    Column("status", String(64), nullable=False),
+    Column("reason", _TEXT),
+    Column("message", _TEXT),
+    sqlite_autoincrement=True,
+)
+
+# However many engines see a new BackupHost, it becomes one host.
+Index("ux_hosts_uid", HOSTS.c.uid, unique=True)
+
 DEPLOYS: Final = Table(
     "deploys",
     METADATA,
@@ -97,6 +114,7 @@ DEPLOYS: Final = Table(
     Column("initiated_from", _TEXT),
     Column("hosts", JSON, nullable=False),
     Column("configuration", JSON, nullable=False),  # what was staged as it began
+    Column("host_versions", JSON(none_as_null=True)),  # the same of the hosts it is about
     Column("time_initiated", BigInteger, nullable=False),  # epoch ms
     Column("time_completed", BigInteger),  # epoch ms
     sqlite_autoincrement=True,

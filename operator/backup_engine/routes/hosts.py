@@ -1,6 +1,7 @@
 """``…/deployment/hosts`` with their tunnels, and ``/system/servers`` (spec §6, §8)."""
 
-from typing import Final, NoReturn
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final, NoReturn, TypeAlias
 
 from fastapi import APIRouter
 from starlette.responses import Response
@@ -39,6 +40,8 @@ from backup_engine.routes.documentation import document
 from backup_engine.routes.listing import answer_element, answer_fixed_list
 from backup_engine.routes.parameters import convert_body, convert_fields, convert_id
 
+GetHost: TypeAlias = Callable[[int, EndpointErrors], Awaitable[HostRecord]]
+
 # the contract's model takes any component, as a client must; a filter knows the words (spec §6.0)
 _COMPONENTS: Final = Listing(Plain(PlainType.CHOICE, COMPONENTS))
 _HOST: Final = Members({**build_members(HostRecord).shapes, "components": _COMPONENTS})
@@ -55,23 +58,24 @@ def build_host_routes(hosts: Hosts) -> APIRouter:
     @router.api_route(**document(LIST_HOSTS, list[HostRecord]))
     async def list_hosts(call: CurrentCall) -> Response:
         """List the deployed hosts (spec §6.1)."""
-        return _list(call, LIST_HOSTS)
+        return _list(call, LIST_HOSTS, await hosts.list_deployed())
 
     @router.api_route(**document(GET_HOST, HostRecord))
     async def get_host(call: CurrentCall) -> Response:
         """Get one deployed host (spec §6.1)."""
-        return _get(call, GET_HOST, GetHostErrors.UNKNOWN_HOST, GetHostErrors.WRONG_ID)
+        unknown, wrong = GetHostErrors.UNKNOWN_HOST, GetHostErrors.WRONG_ID
+        return await _get(call, GET_HOST, unknown, wrong, hosts.get_deployed)
 
     @router.api_route(**document(LIST_STAGED_HOSTS, list[HostRecord]))
     async def list_staged_hosts(call: CurrentCall) -> Response:
         """List the staged hosts (spec §6.1)."""
-        return _list(call, LIST_STAGED_HOSTS)
+        return _list(call, LIST_STAGED_HOSTS, await hosts.list_staged())
 
     @router.api_route(**document(GET_STAGED_HOST, HostRecord))
     async def get_staged_host(call: CurrentCall) -> Response:
         """Get one staged host (spec §6.1)."""
         unknown, wrong = GetStagedHostErrors.UNKNOWN_HOST, GetStagedHostErrors.WRONG_ID
-        return _get(call, GET_STAGED_HOST, unknown, wrong)
+        return await _get(call, GET_STAGED_HOST, unknown, wrong, hosts.get_staged)
 
     @router.api_route(**document(CHANGE_ALLOCATION, HostRecord, body=ChangeAllocation))
     async def change_allocation(call: CurrentCall) -> Response:
@@ -79,17 +83,21 @@ def build_host_routes(hosts: Hosts) -> APIRouter:
         convert_fields(call.headers.get("fields"), _HOST)
         body = convert_body(call.body, ChangeAllocation, "host")
         unknown = ChangeAllocationErrors.UNKNOWN_HOST
-        hosts.change_allocation(convert_id(call.ids["id"], unknown, unknown), body)
+        await hosts.change_allocation(convert_id(call.ids["id"], unknown, unknown), body)
 
-    def _list(call: Call, endpoint: Endpoint) -> Response:
-        elements = [host.model_dump(mode="json") for host in hosts.all]
+    def _list(call: Call, endpoint: Endpoint, found: Iterable[HostRecord]) -> Response:
+        elements = [host.model_dump(mode="json") for host in found]
         return answer_fixed_list(call, endpoint, elements, _HOST)
 
-    def _get(
-        call: Call, endpoint: Endpoint, unknown: EndpointErrors, wrong: EndpointErrors
+    async def _get(
+        call: Call,
+        endpoint: Endpoint,
+        unknown: EndpointErrors,
+        wrong: EndpointErrors,
+        get: GetHost,
     ) -> Response:
         selection = convert_fields(call.query().get("fields"), _HOST)
-        host = hosts.get(convert_id(call.ids["id"], unknown, wrong), unknown)
+        host = await get(convert_id(call.ids["id"], unknown, wrong), unknown)
         return answer_element(endpoint, host.model_dump(mode="json"), selection)
 
     return router
@@ -102,12 +110,12 @@ def build_tunnel_routes(hosts: Hosts) -> APIRouter:
     @router.api_route(**document(LIST_TUNNELS, list[TunnelRecord]))
     async def list_tunnels(call: CurrentCall) -> Response:
         """List the tunnels of a deployed host (spec §6.3)."""
-        return _list(call, LIST_TUNNELS)
+        return await _list(call, LIST_TUNNELS, staged=False)
 
     @router.api_route(**document(LIST_STAGED_TUNNELS, list[TunnelRecord]))
     async def list_staged_tunnels(call: CurrentCall) -> Response:
         """List the tunnels of a staged host (spec §6.3)."""
-        return _list(call, LIST_STAGED_TUNNELS)
+        return await _list(call, LIST_STAGED_TUNNELS, staged=True)
 
     @router.api_route(**document(CHANGE_TUNNEL, TunnelRecord, body=ChangeTunnel))
     async def change_tunnel(call: CurrentCall) -> Response:
@@ -115,13 +123,14 @@ def build_tunnel_routes(hosts: Hosts) -> APIRouter:
         convert_fields(call.headers.get("fields"), _TUNNEL)
         convert_body(call.body, ChangeTunnel, "tunnel")
         unknown, wrong = ChangeTunnelErrors.UNKNOWN_HOST, ChangeTunnelErrors.WRONG_HOST_ID
-        hosts.change_tunnel(convert_id(call.ids["id"], unknown, wrong), call.ids["name"])
+        await hosts.change_tunnel(convert_id(call.ids["id"], unknown, wrong), call.ids["name"])
 
-    def _list(call: Call, endpoint: Endpoint) -> Response:
+    async def _list(call: Call, endpoint: Endpoint, *, staged: bool) -> Response:
         # before the host is looked for: parameters are checked first (spec §14)
         answer = answer_fixed_list(call, endpoint, (), _TUNNEL)
         unknown, wrong = ListTunnelsErrors.UNKNOWN_HOST, ListTunnelsErrors.WRONG_HOST_ID
-        tunnels = hosts.list_tunnels(convert_id(call.ids["id"], unknown, wrong), unknown)
+        host_id = convert_id(call.ids["id"], unknown, wrong)
+        tunnels = await hosts.list_tunnels(host_id, unknown, staged=staged)
         assert not tunnels
         return answer
 
@@ -137,7 +146,7 @@ def build_server_routes(hosts: Hosts) -> APIRouter:
         """List the servers behind the hosts (spec §8)."""
         elements = [
             server.model_dump(mode="json", exclude=set(_SINGLE_ONLY))
-            for server in hosts.list_servers()
+            for server in await hosts.list_servers()
         ]
         return answer_fixed_list(call, LIST_SERVERS, elements, _LISTED_SERVER)
 
@@ -146,7 +155,7 @@ def build_server_routes(hosts: Hosts) -> APIRouter:
         """Get one server (spec §8)."""
         selection = convert_fields(call.query().get("fields"), _SERVER)
         unknown, wrong = GetServerErrors.UNKNOWN_SERVER, GetServerErrors.WRONG_ID
-        server = hosts.get_server(convert_id(call.ids["server_id"], unknown, wrong))
+        server = await hosts.get_server(convert_id(call.ids["server_id"], unknown, wrong))
         return answer_element(GET_SERVER, server.model_dump(mode="json"), selection)
 
     return router

@@ -8,6 +8,7 @@ from typing import Final
 from backup_api import endpoints
 from backup_api.endpoints import API_ROOT, JSON, PLAIN_TEXT, Endpoint
 from backup_api.extensions import archives, engine, restores
+from backup_api.extensions.hosts import LIST_ENGINE_HOSTS
 from backup_engine.auth.callers import Resource, Right, Verb
 
 OPENAPI_PATH: Final = f"{API_ROOT}/openapi.json"
@@ -91,6 +92,7 @@ RIGHTS: Final[Mapping[Endpoint, Right | None]] = {
 """The endpoints that this engine serves, with the right that each needs."""
 
 EXTENSION_RIGHTS: Final[Mapping[Endpoint, Right | None]] = {
+    LIST_ENGINE_HOSTS: None,
     archives.DOWNLOAD_ARCHIVE: _SEE_ARCHIVES,
     archives.LIST_KINDS: _SEE_ARCHIVES,
     archives.LIST_NAMESPACES: _SEE_ARCHIVES,

@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -11,13 +12,15 @@ import aiohttp
 
 from backup_api.configurations import BackupConfigurationRecord
 from backup_api.deploy import DeployHost
-from backup_api.hosts import HostRecord
+from backup_api.hosts import HostStatus
 from backup_engine.archive.errors import ArchiveError
 from backup_engine.archive.places import ArchivePlaces
 from backup_engine.cluster import ClusterConnection, ClusterError
+from backup_engine.host_definition import HostType, HostVersion
 from backup_engine.records.configurations import ConfigurationRecords
 from backup_engine.records.database import Database
-from backup_engine.records.deploys import DeployRecords, StoredDeploy
+from backup_engine.records.deploys import DeployRecords, HostToDeploy, StoredDeploy
+from backup_engine.records.hosts import HostRecords, StoredHost
 from backup_engine.runs.claims import Claim, ClaimKind, Claims
 from backup_engine.runs.persistence import persist
 
@@ -29,23 +32,44 @@ LOOK_SHARED_S: Final = 2.0  # the engine that was asked for the deploy may be go
 
 _OK: Final = 200
 
-PrepareHost = Callable[[HostRecord, BackupConfigurationRecord], Awaitable[None]]
+NO_EXECUTOR: Final = "NoExecutor"
+NOT_READY: Final = "NotReady"
+TIMED_OUT: Final = "TimedOut"
+
+PrepareHost = Callable[[HostToDeploy, BackupConfigurationRecord], Awaitable[None]]
 """Makes sure that a host can work by a configuration; raises HostNotReadyError."""
 
 
 class HostNotReadyError(Exception):
-    """A host cannot work by the configuration that is being deployed; the text says why."""
+    """A host cannot work as deployed; ``reason`` is a CamelCase word, the text says why."""
+
+    def __init__(self, message: str, reason: str = NOT_READY) -> None:
+        self.reason = reason
+        super().__init__(message)
 
 
 class Preparation:
-    """What a deploy does to the console host: see that cluster and archive directory answer."""
+    """What a deploy does to a host: see that it can work.
+
+    For the console that means that cluster and archive directory answer. Volumes cannot be backed
+    up by this engine yet, and a host of them must not pretend that they are.
+    """
 
     def __init__(self, cluster: ClusterConnection, places: ArchivePlaces) -> None:
         self._cluster = cluster
         self._places = places
 
-    async def __call__(self, host: HostRecord, configuration: BackupConfigurationRecord) -> None:
-        """Look at both; raises HostNotReadyError that names the host."""
+    async def __call__(self, host: HostToDeploy, configuration: BackupConfigurationRecord) -> None:
+        """Look at what the host needs; raises HostNotReadyError that names the host."""
+        if host.version is None:  # to be deleted: nothing has to be there for that
+            return
+        if host.version.definition.type is HostType.DATA:
+            raise HostNotReadyError(
+                f"{host.name}: this engine has nothing to back volumes up with", NO_EXECUTOR
+            )
+        await self._look(host.name, configuration)
+
+    async def _look(self, name: str, configuration: BackupConfigurationRecord) -> None:
         path = configuration.backup_directory_path
         try:
             store = self._places.open(path)
@@ -54,12 +78,10 @@ class Preparation:
             await store.list_names()
             async with self._cluster.request("GET", "/version") as response:
                 if response.status != _OK:
-                    raise HostNotReadyError(
-                        f"{host.hostname}: the API server answered {response.status}"
-                    )
+                    raise HostNotReadyError(f"{name}: the API server answered {response.status}")
         except (ArchiveError, ClusterError, aiohttp.ClientError) as trouble:
             said = str(trouble) or type(trouble).__name__
-            raise HostNotReadyError(f"{host.hostname}: {said}") from trouble
+            raise HostNotReadyError(f"{name}: {said}") from trouble
 
 
 class Deployer:
@@ -68,7 +90,6 @@ class Deployer:
     def __init__(
         self,
         database: Database,
-        hosts: Sequence[HostRecord],
         prepare: PrepareHost,
         clock: Callable[[], datetime],
         claims: Claims,
@@ -77,7 +98,6 @@ class Deployer:
         self._database = database
         self._claims = claims
         self._look_again_s = LOOK_SHARED_S if database.is_shared else LOOK_AGAIN_S
-        self._hosts = hosts
         self._prepare = prepare
         self._clock = clock
         self._host_timeout_s = host_timeout_s
@@ -106,36 +126,39 @@ class Deployer:
         if deploy is None or deploy.id != claim.subject_id:
             return  # it ended before this engine's claim
         logger.info("deploy %d %s begins", deploy.id, deploy.status.type)
-        states = [DeployHost(ip=host.private_ip) for host in self._hosts]
-        states = [_at(state, "INITIATING") for state in states]
+        states = [_at(state, "INITIATING") for state in deploy.status.hosts or ()]
+        troubles: dict[int, HostNotReadyError] = {}
         steps = 2 * len(states) + 1  # each host begins and ends; the last step is coming into force
-        for position, host in enumerate(self._hosts):
+        for position, host in enumerate(deploy.host_versions):
             states[position] = _at(states[position], "IN_PROGRESS")
-            await self._report(deploy, claim, states, (2 * position + 1) * 100 // steps)
-            outcome = await self._attempt(deploy, host)
-            states[position] = _at(states[position], outcome)
+            await self._report(deploy, claim, states, (2 * position + 1) * 100 // steps, host)
+            trouble = await self._attempt(deploy, host)
+            if trouble is not None:
+                troubles[host.id] = trouble
+            states[position] = _at(states[position], _outcome(trouble))
             await self._report(deploy, claim, states, (2 * position + 2) * 100 // steps)
-        await self._come_into_force(deploy, claim, states)
+        await self._come_into_force(deploy, claim, states, troubles)
 
-    async def _attempt(self, deploy: StoredDeploy, host: HostRecord) -> str:
+    async def _attempt(self, deploy: StoredDeploy, host: HostToDeploy) -> HostNotReadyError | None:
+        trouble: HostNotReadyError | None = None
         try:
             async with asyncio.timeout(self._host_timeout_s):
                 await self._prepare(host, deploy.configuration)
-        except HostNotReadyError as trouble:
-            logger.error("deploy %d: host %d: %s", deploy.id, host.id, trouble)  # noqa: TRY400
-            return "ERROR"
+        except HostNotReadyError as found:
+            trouble = found
         except TimeoutError:
-            logger.error(  # noqa: TRY400 - the host's trouble, not a bug to trace
-                "deploy %d: host %d: no answer within %.0f s",
-                deploy.id,
-                host.id,
-                self._host_timeout_s,
-            )
-            return "TIMED_OUT"
-        return "SUCCESS"
+            message = f"{host.name}: no answer within {self._host_timeout_s:.0f} s"
+            trouble = HostNotReadyError(message, TIMED_OUT)
+        if trouble is not None:
+            logger.error("deploy %d: host %d: %s", deploy.id, host.id, trouble)
+        return trouble
 
     async def _come_into_force(
-        self, deploy: StoredDeploy, claim: Claim, states: Sequence[DeployHost]
+        self,
+        deploy: StoredDeploy,
+        claim: Claim,
+        states: Sequence[DeployHost],
+        troubles: Mapping[int, HostNotReadyError],
     ) -> None:
         async def finish() -> bool:
             now_ms = int(self._clock().timestamp() * 1000)
@@ -145,24 +168,78 @@ class Deployer:
                 is_ours = await DeployRecords(connection).finish(deploy.id, states, now_ms)
                 if is_ours:
                     await ConfigurationRecords(connection).deploy(deploy.configuration, now_ms)
+                    await _deploy_hosts(HostRecords(connection), deploy.host_versions, troubles)
                 return is_ours
 
         if await persist(finish, f"deploy {deploy.id}: coming into force"):
             logger.info("deploy %d is complete", deploy.id)
 
     async def _report(
-        self, deploy: StoredDeploy, claim: Claim, states: Sequence[DeployHost], percent: int
+        self,
+        deploy: StoredDeploy,
+        claim: Claim,
+        states: Sequence[DeployHost],
+        percent: int,
+        begun: HostToDeploy | None = None,
     ) -> None:
         async def report() -> None:
             async with self._database.writing() as connection:
                 await claim.confirm(connection)
                 await DeployRecords(connection).report(deploy.id, states, percent)
+                if begun is not None and begun.version is not None:
+                    await HostRecords(connection).mark_adding(begun.id)
 
         await persist(report, f"deploy {deploy.id}: writing its progress")
 
     async def _find_running(self) -> StoredDeploy | None:
         async with self._database.reading() as connection:
             return await DeployRecords(connection).find_running()
+
+
+async def _deploy_hosts(
+    records: HostRecords,
+    hosts: Iterable[HostToDeploy],
+    troubles: Mapping[int, HostNotReadyError],
+) -> None:
+    """Put the hosts in force; what was staged of them meanwhile stays staged."""
+    for host in hosts:
+        stored = await records.find(host.id)
+        if stored is None:  # gone before it was ever in force
+            continue
+        deployed = build_deployed_host(stored, host.version, troubles.get(host.id))
+        is_gone = deployed.status is HostStatus.DELETED
+        if is_gone and not await records.has_backups(host.id):
+            await records.remove(host.id)
+        else:
+            await records.write(deployed)
+
+
+def build_deployed_host(
+    stored: StoredHost, version: HostVersion | None, trouble: HostNotReadyError | None
+) -> StoredHost:
+    """Build a host after a deploy of ``version``; None as version: of its deletion. Pure.
+
+    A data host that cannot work is in force and not Active, so that no backup of it begins. The
+    console always is: it needs nothing that a backup would not look for itself.
+    """
+    if version is None:
+        is_back = stored.staged is not None  # staged again while the deploy ran
+        status = HostStatus.NEW if is_back else HostStatus.DELETED
+        return replace(stored, deployed=None, status=status, reason=None, message=None)
+    is_fit = trouble is None or stored.is_console
+    return replace(
+        stored,
+        deployed=version,
+        status=HostStatus.ACTIVE if is_fit else HostStatus.ADD_FAILED_CHECK_LOGS,
+        reason=trouble.reason if trouble is not None else None,
+        message=str(trouble) if trouble is not None else None,
+    )
+
+
+def _outcome(trouble: HostNotReadyError | None) -> str:
+    if trouble is None:
+        return "SUCCESS"
+    return "TIMED_OUT" if trouble.reason == TIMED_OUT else "ERROR"
 
 
 def _at(host: DeployHost, state: str) -> DeployHost:

@@ -9,9 +9,12 @@ from backup_engine.capture.listing import PAGE_OBJECTS, PageLimits
 from backup_engine.capture.policy import STRICT, SuccessPolicy
 from backup_engine.capture.run import CaptureLimits
 from backup_engine.capture.scope import EVERYTHING, CaptureScope
+from backup_engine.host_definition import DEFAULT_CONSOLE, HostDefinition, HostScope
 from backup_engine.product import CONFIGURATION_ID
 from backup_engine.records.configurations import ConfigurationRecords
 from backup_engine.records.database import Database
+from backup_engine.records.hosts import HostRecords
+from backup_engine.selectors import build_label_selector
 
 _PAGE_OBJECTS: Final = {
     BackupPriority.LOW: PAGE_OBJECTS // 10,
@@ -37,13 +40,34 @@ ReadRules = Callable[[int], Awaitable[CaptureRules]]
 """Tells the rules for a capture that begins now, by the id of its host."""
 
 
-def build_rules(deployed: BackupConfigurationRecord) -> CaptureRules:
-    """Build the rules for a CONFIG capture under ``deployed``, which is complete."""
+def build_rules(deployed: BackupConfigurationRecord, host: HostDefinition) -> CaptureRules:
+    """Build the rules for a CONFIG capture of ``host`` under ``deployed``, which is complete."""
     assert deployed.configuration_backup_time_limit is not None
     assert deployed.configuration_backup_priority is not None
     page = PageLimits(objects=_PAGE_OBJECTS[deployed.configuration_backup_priority])
     return CaptureRules(
-        deployed.configuration_backup_time_limit / _MS_PER_S, CaptureLimits(page=page)
+        deployed.configuration_backup_time_limit / _MS_PER_S,
+        CaptureLimits(page=page),
+        build_scope(host.scope),
+        SuccessPolicy(
+            host.success_policy.tolerate_forbidden,
+            host.success_policy.tolerate_unavailable,
+            host.success_policy.tolerate_failed,
+        ),
+    )
+
+
+def build_scope(scope: HostScope) -> CaptureScope:
+    """Build what a capture takes from what a BackupHost says."""
+    return CaptureScope(
+        include_namespaces=scope.namespaces.include,
+        exclude_namespaces=scope.namespaces.exclude,
+        namespace_selector=build_label_selector(scope.namespaces.selector),
+        include_kinds=scope.kinds.include,
+        exclude_kinds=scope.kinds.exclude,
+        object_selector=build_label_selector(scope.label_selector),
+        has_cluster_scoped=scope.include_cluster_scoped,
+        has_default_excludes=scope.kinds.default_excludes,
     )
 
 
@@ -53,8 +77,10 @@ class DeployedRules:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def __call__(self, host_id: int) -> CaptureRules:  # noqa: ARG002 - all hosts alike
+    async def __call__(self, host_id: int) -> CaptureRules:
         """Read them anew: a deploy governs the next capture, not the one that runs."""
         async with self._database.reading() as connection:
             stored = await ConfigurationRecords(connection).get(CONFIGURATION_ID)
-        return build_rules(stored.deployed)
+            host = await HostRecords(connection).find(host_id)
+        version = host.deployed if host is not None else None
+        return build_rules(stored.deployed, (version or DEFAULT_CONSOLE).definition)

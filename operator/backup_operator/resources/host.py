@@ -37,9 +37,9 @@ NAMESPACE_PATTERN = Matches(
     "the name of a namespace, in which '*' stands for any characters and '?' for one",
 )
 KIND_PATTERN = Matches(
-    r"^[A-Za-z0-9*?-]+(\.[a-z0-9*?.-]*)?$",
-    "a resource or kind as 'RESOURCE' or 'RESOURCE.GROUP', in which '*' stands for any characters"
-    " and '?' for one, such as secrets, Deployment, *.apps or 'configmaps.'",
+    r"^[a-z0-9*?-]+(\.[a-z0-9*?.-]*)?$",
+    "a resource in small letters as 'RESOURCE' or 'RESOURCE.GROUP', in which '*' stands for any"
+    " characters and '?' for one, such as secrets, *.apps or 'configmaps.'",
 )
 CLAIM_NAME = Matches(
     r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$",
@@ -62,13 +62,6 @@ class HostType(StrEnum):
 
     CONSOLE = "Console"
     DATA = "Data"
-
-
-class Judgement(StrEnum):
-    """What becomes of a backup in which something cannot be read."""
-
-    FAIL = "Fail"
-    SKIP = "Skip"
 
 
 class NamespaceScope(ResourcePart):
@@ -99,19 +92,25 @@ class KindScope(ResourcePart):
     include: KindPatterns = Field(
         default=(),
         description=(
-            "Kinds that are captured; absent or empty: all. `deployments.apps` is one resource of"
-            " one group, `*.apps` all of a group, `secrets` that resource in every group,"
-            " `secrets.` in the core group alone. The singular kind is understood as well."
+            "Kinds that are captured, by their resource (`kubectl api-resources` lists them);"
+            " absent or empty: all. `deployments.apps` is one resource of one group, `*.apps` all"
+            " of a group, `secrets` that resource in every group, `secrets.` in the core group"
+            " alone."
         ),
         json_schema_extra={LIST_TYPE: "set"},
     )
     exclude: KindPatterns = Field(
         default=(),
-        description=(
-            "Kinds left out, even if `include` names them, spelled the same way. What no restore"
-            " could use (Events, Leases, metrics) is left out in any case."
-        ),
+        description=("Kinds left out, even if `include` names them, spelled the same way."),
         json_schema_extra={LIST_TYPE: "set"},
+    )
+    default_excludes: Flag = Field(
+        default=True,
+        description=(
+            "Whether what no restore could use is left out as well: Events, Leases, metrics and"
+            " second views of the same objects. A kind that `include` names without '*' or '?' is"
+            " captured all the same."
+        ),
     )
 
 
@@ -146,21 +145,31 @@ class HostScope(ResourcePart):
 
 
 class SuccessPolicy(ResourcePart):
-    """What becomes of a backup in which a kind cannot be read; either way the archive says so."""
+    """Which kinds may be missing from a backup that still succeeds; the archive names them."""
 
-    forbidden: Judgement = Field(
-        default=Judgement.FAIL,
+    tolerate_forbidden: KindPatterns = Field(
+        default=(),
         description=(
-            "A kind of the scope that the engine's ServiceAccount may not list: Fail fails the"
-            " backup, Skip goes on without the kind."
+            "Kinds that the engine's ServiceAccount need not be allowed to list, spelled as in"
+            " `scope.kinds`; any other one that it may not list fails the backup."
         ),
+        json_schema_extra={LIST_TYPE: "set"},
     )
-    unavailable: Judgement = Field(
-        default=Judgement.FAIL,
+    tolerate_unavailable: KindPatterns = Field(
+        default=(),
         description=(
-            "An aggregated API that does not answer, so that its kinds are not known: Fail fails"
-            " the backup, Skip goes on without them."
+            "Kinds whose API need not answer, such as `*.metrics.example.com`: a whole group, for"
+            " the kinds of an API that is down are not known. Any other one fails the backup."
         ),
+        json_schema_extra={LIST_TYPE: "set"},
+    )
+    tolerate_failed: KindPatterns = Field(
+        default=(),
+        description=(
+            "Kinds whose list may be refused in another way, or be unreadable; any other one fails"
+            " the backup."
+        ),
+        json_schema_extra={LIST_TYPE: "set"},
     )
 
 
@@ -272,8 +281,8 @@ class BackupHostSpec(ResourcePart):
     success_policy: SuccessPolicy | None = Field(
         default=None,
         description=(
-            "What becomes of a backup in which a kind cannot be read, with type Console; absent:"
-            " it fails."
+            "Which kinds may be missing from a backup that still succeeds, with type Console;"
+            " absent: none."
         ),
     )
     volumes: Annotated[tuple[VolumeSelection, ...], Field(max_length=MOST_VOLUMES)] = Field(
