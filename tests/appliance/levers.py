@@ -195,6 +195,11 @@ class Levers:
         self.state.settle()
         self.state.restores.finish(self.state.restores.records[restore_id], outcome)
 
+    def finish_restores(self) -> None:
+        """End every restore that runs, with or without its record."""
+        self.state.settle()
+        self.state.restores.finish_all()
+
     def start_restore(self) -> None:
         """Start a restore that has no record: POST /backups answers 409/1016."""
         self.state.restores.is_running_unseen = True

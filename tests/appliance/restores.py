@@ -119,6 +119,11 @@ class RestoreDesk:
             if _is_due(age_ms, self.restore_seconds):
                 self.finish(restore, self.outcome)
 
+    def finish_all(self) -> None:
+        """End all that run as ``outcome`` says."""
+        for restore in self._running():
+            self.finish(restore, self.outcome)
+
     def finish(self, restore: Restore, outcome: str) -> None:
         """End it; without its archive it fails (spec §14 no. 20)."""
         restore.status = outcome if self.has_backup(restore.backup_id) else "FAILED"

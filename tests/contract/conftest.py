@@ -29,7 +29,7 @@ def engine_site(tmp_path_factory: pytest.TempPathFactory, sandbox: Cluster) -> I
     run_kubectl(sandbox, "create", "serviceaccount", ONLOOKER, *where)
     with running_engine(data_dir, sandbox.kubeconfig, "--scan-interval", "0.2") as process:
         token = run_kubectl(sandbox, "create", "token", ONLOOKER, f"--audience={AUDIENCE}", *where)
-        yield EngineSite(process, token.stdout.strip())
+        yield EngineSite(process, token.stdout.strip(), sandbox)
     run_kubectl(sandbox, "delete", "serviceaccount", ONLOOKER, *where)
 
 

@@ -31,7 +31,6 @@ ONLY_BY_LEVER = Absent("no request brings the engine there; tests/engine plays i
 NO_SERIALIZED_LICENCE = Absent("the engine's one host has no licence")
 NO_HARDWARE_LIMIT = Absent("the engine knows no hardware limit; its empty licence pool answers")
 NO_TUNNELS = Absent("the engine's one host has no tunnels, so 404/1012 always comes first")
-NO_RESTORES = Absent("the engine runs no restores yet")
 NO_TEXT = Absent("the reference publishes neither text nor cause (spec §13 no. 13)")
 NO_SUCH_MEMBER = Absent("it concerns members outside the published request (spec §13 no. 14)")
 NO_SUCH_GROUP = Absent("no documented group leads to it (spec §12 no. 3)")

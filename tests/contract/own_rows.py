@@ -8,7 +8,6 @@ from contract.cover import (
     BROKEN,
     NO_DATA_RUNS,
     NO_HARDWARE_LIMIT,
-    NO_RESTORES,
     NO_SERIALIZED_LICENCE,
     NO_SUCH_GROUP,
     NO_SUCH_MEMBER,
@@ -78,7 +77,7 @@ OWN: Mapping[EndpointErrors, tuple[Cover, Cover]] = {
     ),
     errors.CreateBackupErrors.RESTORE_RUNNING: (
         Case(_CONFLICT + "test_a_restore_blocks_every_host_409_1016"),
-        NO_RESTORES,
+        Case(_RESTORE + "test_a_running_restore_is_in_the_way_409_1016"),
     ),
     errors.CreateBackupErrors.NOT_CREATED: _both(BROKEN),
     errors.GetBackupErrors.UNKNOWN_BACKUP: _both(
@@ -139,13 +138,11 @@ OWN: Mapping[EndpointErrors, tuple[Cover, Cover]] = {
         Case(_RESTORE + "test_a_running_backup_is_in_the_way_409_1015"),
         ONLY_BY_LEVER,
     ),
-    restores.LaunchRestoreErrors.RESTORE_RUNNING: (
-        Case(_RESTORE + "test_a_running_restore_is_in_the_way_409_1016"),
-        ONLY_BY_LEVER,
+    restores.LaunchRestoreErrors.RESTORE_RUNNING: _both(
+        Case(_RESTORE + "test_a_running_restore_is_in_the_way_409_1016")
     ),
-    restores.LaunchRestoreErrors.NOT_PENDING: (
-        Case(_RESTORE + "test_a_second_launch_is_422_1012"),
-        ONLY_BY_LEVER,
+    restores.LaunchRestoreErrors.NOT_PENDING: _both(
+        Case(_RESTORE + "test_a_second_launch_is_422_1012")
     ),
     restores.LaunchRestoreErrors.WRONG_STATUS: _both(
         Case(_RESTORE + "test_only_requesting_launches_422_1013")
@@ -160,9 +157,8 @@ OWN: Mapping[EndpointErrors, tuple[Cover, Cover]] = {
     restores.LaunchRestoreErrors.SITE_1037: _both(NO_SUCH_MEMBER),
     restores.LaunchRestoreErrors.NOT_UPDATED: _both(BROKEN),
     restores.DeleteRestoreErrors.UNKNOWN_RESTORE: _both(_UNKNOWN_RESTORE),
-    restores.DeleteRestoreErrors.FINISHED: (
-        Case(_RESTORE + "test_a_finished_restore_stays_422_1017"),
-        ONLY_BY_LEVER,
+    restores.DeleteRestoreErrors.FINISHED: _both(
+        Case(_RESTORE + "test_a_finished_restore_stays_422_1017")
     ),
     restores.DeleteRestoreErrors.NOT_DELETED: _both(BROKEN),
     restores.InternalOperationErrors.UNKNOWN: _both(

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from appliance.server import FakeAppliance
 from contract.replies import RawClient, Reply
+from fixtures.cluster import Cluster, run_kubectl
 from fixtures.engine import EngineProcess
 
 BACKUPS = "/backup_and_restore/backups"
@@ -33,6 +34,10 @@ POPULATION: tuple[tuple[str, str | None], ...] = (
 """Endings of the names, and descriptions, of the records that list tests look at; by id."""
 
 SETTLED_WITHIN_S = 30.0
+
+HELD = "contract-held"
+_HELD_OBJECT = ("poddisruptionbudget", HELD)
+_PATCH = ("--type=merge", "--patch")
 
 _SERIAL = itertools.count(1)
 
@@ -88,6 +93,18 @@ class Server(Protocol):
 
     async def return_archive(self, record: Mapping[str, Any]) -> None:
         """Bring the file back."""
+        ...
+
+    async def prepare_hold(self) -> None:
+        """Make what a restore can be held at, for the backups that follow."""
+        ...
+
+    async def hold_restores(self) -> None:
+        """Let no restore end from now on."""
+        ...
+
+    async def finish_restores(self) -> None:
+        """Let the restores that run end, and return when they have."""
         ...
 
 
@@ -194,6 +211,15 @@ class ApplianceServer:
     async def return_archive(self, record: Mapping[str, Any]) -> None:
         self.fake.return_archive(record["id"])
 
+    async def prepare_hold(self) -> None:
+        """Do nothing: a restore of the fake ends when it is told to."""
+
+    async def hold_restores(self) -> None:
+        """Do nothing, for the same reason."""
+
+    async def finish_restores(self) -> None:
+        self.fake.finish_restores()
+
 
 @dataclass
 class EngineSite:
@@ -201,7 +227,9 @@ class EngineSite:
 
     process: EngineProcess
     powerless_token: str
+    cluster: Cluster
     population: str | None = None
+    is_holding: bool = False
 
 
 @dataclass(frozen=True)
@@ -245,6 +273,37 @@ class EngineServer:
     async def return_archive(self, record: Mapping[str, Any]) -> None:
         path = self._archive(record)
         path.with_name("aside").rename(path)
+
+    async def prepare_hold(self) -> None:
+        await self._kubectl(
+            *("create", "poddisruptionbudget", HELD, "--selector=app=held", "--min-available=1")
+        )
+
+    async def hold_restores(self) -> None:
+        """A restore waits for an object that is being deleted, and this one stays."""
+        await self._kubectl("patch", *_HELD_OBJECT, *_PATCH, '{"metadata":{"finalizers":["t/t"]}}')
+        await self._kubectl("delete", *_HELD_OBJECT, "--wait=false")
+        self.site.is_holding = True
+
+    async def finish_restores(self) -> None:
+        if self.site.is_holding:
+            await self._kubectl("patch", *_HELD_OBJECT, *_PATCH, '{"metadata":{"finalizers":null}}')
+        talk = Conversation(self)
+        async with asyncio.timeout(SETTLED_WITHIN_S):
+            while True:
+                # the record may be gone; but no backup can begin until the restore has ended
+                reply = await talk.create()
+                if reply.status != 409:
+                    break
+                await asyncio.sleep(0.05)
+        await talk.becomes(reply.json["id"], "SUCCESS")
+        if self.site.is_holding:
+            await self._kubectl("delete", *_HELD_OBJECT, "--ignore-not-found")
+            self.site.is_holding = False
+
+    async def _kubectl(self, *arguments: str) -> None:
+        where = ("--namespace", "default")
+        await asyncio.to_thread(run_kubectl, self.site.cluster, *arguments, *where)
 
     def _archive(self, record: Mapping[str, Any]) -> Path:
         name: str = record["content_file_path"].rpartition("/")[2]

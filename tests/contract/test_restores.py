@@ -50,6 +50,24 @@ async def pending(talk: Conversation) -> dict[str, Any]:
     return restore
 
 
+async def launched(talk: Conversation) -> dict[str, Any]:
+    """A restore that was launched and does not end before finish_restores."""
+    await talk.server.prepare_hold()
+    restore = await pending(talk)
+    await talk.server.hold_restores()
+    reply = await talk.send("POST", f"{RESTORES}/{restore['id']}", body=REQUESTING)
+    record: dict[str, Any] = reply.assert_is(200).json
+    return record
+
+
+async def finished(talk: Conversation) -> dict[str, Any]:
+    """A restore that has ended."""
+    restore = await pending(talk)
+    await talk.send("POST", f"{RESTORES}/{restore['id']}", body=REQUESTING)
+    await talk.server.finish_restores()
+    return restore
+
+
 async def drop(talk: Conversation, restore_id: int) -> None:
     reply = await talk.send("DELETE", f"{RESTORES}/{restore_id}")
     assert reply.status == 204
@@ -237,37 +255,40 @@ async def test_other_names_are_not_sortable_422_1018(talk: Conversation, name: s
     (await talk.send("GET", RESTORES, query={"sort": name})).assert_refused(422, 1018)
 
 
-@on_the_appliance
-async def test_a_launched_restore_runs_to_its_end(talk: Conversation, fake: FakeAppliance) -> None:
-    restore = await pending(talk)
+@on_restores
+async def test_a_launched_restore_runs_to_its_end(talk: Conversation) -> None:
+    restore = await launched(talk)
     path = f"{RESTORES}/{restore['id']}"
 
-    launched = (await talk.send("POST", path, body=REQUESTING)).assert_is(200).json
-
-    assert launched["status"] == "REQUESTING"
+    assert restore["status"] == "REQUESTING"
     (await talk.send("POST", path, body=REQUESTING)).assert_refused(422, 1012)
     (await talk.create()).assert_refused(409, 1016)
     (await ask_for(talk, restore["backup_id"])).assert_refused(409, 1011)
-    fake.finish_restore(restore["id"])
+    running = (await talk.send("GET", path)).json
+    assert running["status"] in {"REQUESTING", "INITIALIZING", "IN_PROGRESS"}
+    assert running["backup_id"] == restore["backup_id"]
+    await talk.server.finish_restores()
+
     done = (await talk.send("GET", path)).json
     assert (done["status"], done["backup_id"]) == ("SUCCESS", None)
     assert done["backup_filename"] == restore["backup_filename"]
     assert done["time_completed"] >= done["time_initiated"]
 
 
-@on_the_appliance
-async def test_a_second_launch_is_422_1012(talk: Conversation, fake: FakeAppliance) -> None:
-    path = f"{RESTORES}/{fake.add_restore(status='SUCCESS')}"
+@on_restores
+async def test_a_second_launch_is_422_1012(talk: Conversation) -> None:
+    path = f"{RESTORES}/{(await finished(talk))['id']}"
 
     (await talk.send("POST", path, body={"status": "SUCCESS"})).assert_refused(422, 1012)
+    (await talk.send("POST", path, body=REQUESTING)).assert_refused(422, 1012)
 
 
-@on_the_appliance
-async def test_a_finished_restore_stays_422_1017(talk: Conversation, fake: FakeAppliance) -> None:
-    for status in ("SUCCESS", "FAILED"):
-        path = f"{RESTORES}/{fake.add_restore(status=status)}"
-        (await talk.send("DELETE", path)).assert_refused(422, 1017)
-        (await talk.send("GET", path)).assert_is(200)
+@on_restores
+async def test_a_finished_restore_stays_422_1017(talk: Conversation) -> None:
+    path = f"{RESTORES}/{(await finished(talk))['id']}"
+
+    (await talk.send("DELETE", path)).assert_refused(422, 1017)
+    (await talk.send("GET", path)).assert_is(200)
 
 
 @on_the_appliance
@@ -290,27 +311,32 @@ async def test_a_running_backup_is_in_the_way_409_1015(talk: Conversation) -> No
     reply.assert_refused(409, 1015)
 
 
-@on_the_appliance
+@on_restores
 async def test_a_running_restore_is_in_the_way_409_1016(talk: Conversation) -> None:
-    first = await pending(talk)
-    await talk.send("POST", f"{RESTORES}/{first['id']}", body=REQUESTING)
+    first = await launched(talk)
     await drop(talk, first["id"])  # it runs on without its record
     second = (await ask_for(talk, first["backup_id"])).assert_is(201).json
+    path = f"{RESTORES}/{second['id']}"
 
-    reply = await talk.send("POST", f"{RESTORES}/{second['id']}", body=REQUESTING)
+    (await talk.send("POST", path, body=REQUESTING)).assert_refused(409, 1016)
 
-    reply.assert_refused(409, 1016)
     (await talk.create()).assert_refused(409, 1016)
+    assert (await talk.send("GET", path)).json["status"] == "PENDING"
+    await talk.server.finish_restores()
+    (await talk.send("GET", f"{RESTORES}/{first['id']}")).assert_refused(404, 1001)
+    await drop(talk, second["id"])
 
 
-@on_the_appliance
-async def test_a_restore_whose_backup_went_fails(talk: Conversation, fake: FakeAppliance) -> None:
+@on_restores
+async def test_a_restore_whose_backup_went_fails(talk: Conversation) -> None:
     restore = await pending(talk)
     path = f"{RESTORES}/{restore['id']}"
     (await talk.send("DELETE", f"{BACKUPS}/{restore['backup_id']}")).assert_is(202)
     await talk.gone(restore["backup_id"])
 
     (await talk.send("POST", path, body=REQUESTING)).assert_is(200)
-    fake.finish_restore(restore["id"])
+    await talk.server.finish_restores()
 
-    assert (await talk.send("GET", path)).json["status"] == "FAILED"
+    failed = (await talk.send("GET", path)).json
+    assert (failed["status"], failed["backup_id"]) == ("FAILED", None)
+    (await talk.send("DELETE", path)).assert_refused(422, 1017)

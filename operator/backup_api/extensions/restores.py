@@ -163,7 +163,7 @@ class SetRestoreOptionsErrors(EndpointErrors):
 
     UNKNOWN_RESTORE = 404, 1001, FINAL, "There is no restore with this id."
     NOT_PENDING = 409, 1012, FINAL, "The restore is not pending: its options are settled."
-    WRONG_MAPPING = 422, 1020, FINAL, "namespace_mapping is not one of names of namespaces."
+    WRONG_MAPPING = 422, 1020, FINAL, "namespace_mapping cannot be used."
     WRONG_INCLUDE = 422, 1021, FINAL, "A rule of include cannot be used."
     WRONG_EXCLUDE = 422, 1022, FINAL, "A rule of exclude cannot be used."
     WRONG_STATUS_KIND = 422, 1023, FINAL, "A kind of with_status cannot be used."

@@ -152,7 +152,7 @@ class FrontDoor:
             exchange.version = _check_version(exchange.headers)
         operation = _check_operation(exchange, match)
         accept = exchange.headers.get("accept")
-        if find_accepted(accept, operation.media_types) is None:
+        if operation.media_types and find_accepted(accept, operation.media_types) is None:
             offered = " or ".join(operation.media_types)
             message = f"The answer is {offered}, which Accept does not allow"
             raise RefusalError(FrameworkErrors.NOT_ACCEPTABLE, message)

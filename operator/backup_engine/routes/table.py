@@ -15,6 +15,7 @@ OPENAPI_PATH: Final = f"{API_ROOT}/openapi.json"
 LOGOUT_PATH: Final = f"{API_ROOT}/auth/logout"
 LIVE_PATH: Final = "/healthz"
 READY_PATH: Final = "/readyz"
+_NO_CONTENT: Final = 204
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class Operation:
     path: str
     endpoint: Endpoint | None = None
     right: Right | None = None
-    media_types: tuple[str, ...] = (JSON,)  # of the answer; the first is the usual one
+    media_types: tuple[str, ...] = (JSON,)  # of the answer, the usual one first; none: no body
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,14 @@ EXTENSION_RIGHTS: Final[Mapping[Endpoint, Right | None]] = {
 def list_operations() -> tuple[Operation, ...]:
     """List everything that is served."""
     api = (
-        Operation(endpoint.method, API_ROOT + endpoint.path, endpoint, right, endpoint.media_types)
+        Operation(
+            endpoint.method,
+            API_ROOT + endpoint.path,
+            endpoint,
+            right,
+            # without a body there is nothing to accept (spec §14 no. 15)
+            endpoint.media_types if endpoint.success != _NO_CONTENT else (),
+        )
         for endpoint, right in {**RIGHTS, **EXTENSION_RIGHTS}.items()
     )
     others = (Operation("GET", path) for path in (OPENAPI_PATH, LIVE_PATH, READY_PATH))

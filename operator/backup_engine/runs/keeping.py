@@ -16,10 +16,12 @@ async def repeated(work: Callable[[], Awaitable[None]], every_s: float) -> Async
     ended = asyncio.Event()
 
     async def repeat() -> None:
-        while not ended.is_set():
+        is_last = False
+        while not is_last:
             with suppress(TimeoutError):
                 async with asyncio.timeout(every_s):
                     await ended.wait()
+            is_last = ended.is_set()
             await work()
 
     try:
