@@ -15,7 +15,11 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from backup_api.endpoints import API_ROOT
-from backup_api.extensions.engine import RESTORES_EXTENSION
+from backup_api.extensions.engine import (
+    ARCHIVES_EXTENSION,
+    RESTORES_EXTENSION,
+    VERIFICATION_EXTENSION,
+)
 from backup_engine.api_versions import list_api_versions
 from backup_engine.archive.encryption import Recipients, load_identities, load_recipients
 from backup_engine.archive.places import ArchivePlaces
@@ -64,6 +68,7 @@ from backup_engine.routes.openapi import PublishedApi
 from backup_engine.routes.restore_extension import build_restore_extension_routes
 from backup_engine.routes.restores import build_restore_routes
 from backup_engine.routes.table import OPENAPI_PATH, RIGHTS, ServedTable, list_operations
+from backup_engine.routes.verifications import build_verification_routes
 from backup_engine.runs.capturing import Capturing
 from backup_engine.runs.claims import ClaimKind, Claims, Lease
 from backup_engine.runs.deploying import Deployer, Preparation
@@ -86,8 +91,11 @@ from backup_engine.tls.serving import (
     build_server_context,
     keep_certificate_fresh,
 )
+from backup_engine.verifications import Verifications
 
 ALWAYS_NAMED: Final = ("localhost", "127.0.0.1")
+
+SERVED_EXTENSIONS: Final = (ARCHIVES_EXTENSION, RESTORES_EXTENSION, VERIFICATION_EXTENSION)
 
 Work = tuple[Callable[[], Awaitable[None]], ...]
 
@@ -103,6 +111,7 @@ class UseCases:
     restores: Restores
     restore_extension: RestoreExtension
     hosts: Hosts
+    verifications: Verifications
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +191,7 @@ async def build_engine(
         archives=Archives(database, places, conduct.safekeeping, cluster),
         restores=Restores(database, console, origins, clock, restorer.wake),
         restore_extension=RestoreExtension(database, restorer.wake),
+        verifications=Verifications(database, clock),
     )
     app = build_app(database, gate, cases, product)
     watch = HostWatch(database, cluster, conduct.engine_name, conduct.host_pace)
@@ -240,7 +250,8 @@ def build_app(
         build_help_routes(read_documentation, gate),
         build_archive_routes(cases.archives, gate),
         build_restore_routes(cases.restores),
-        build_engine_routes(product, (RESTORES_EXTENSION,)),
+        build_verification_routes(cases.verifications),
+        build_engine_routes(product, SERVED_EXTENSIONS),
         build_restore_extension_routes(cases.restore_extension),
     ):
         app.include_router(router, prefix=API_ROOT)

@@ -18,6 +18,9 @@ RESTORES_EXTENSION: Final = "restores"
 ARCHIVES_EXTENSION: Final = "archives"
 """Archives can be browsed, compared and downloaded (``extensions/archives.py``)."""
 
+VERIFICATION_EXTENSION: Final = "verification"
+"""What is known of archives is told, and asked for anew (``extensions/verification.py``)."""
+
 
 class EngineDescription(WireRecord):
     """What an in-cluster engine is, and which extensions it serves."""

@@ -72,6 +72,7 @@ class BackupVerification(WireRecord):
     time_requested: int | None = None  # epoch ms
     is_version_compatible: bool | None = None
     incompatibilities: tuple[str, ...] = ()  # kinds, or the format, that could not be restored
+    conversions: tuple[str, ...] = ()  # kinds that go to another version than they were captured in
 
 
 class GetVerificationErrors(EndpointErrors):

@@ -7,7 +7,7 @@ from typing import Final
 
 from backup_api import endpoints
 from backup_api.endpoints import API_ROOT, JSON, PLAIN_TEXT, Endpoint
-from backup_api.extensions import archives, engine, restores
+from backup_api.extensions import archives, engine, restores, verification
 from backup_api.extensions.hosts import LIST_ENGINE_HOSTS
 from backup_engine.auth.callers import Resource, Right, Verb
 
@@ -101,6 +101,8 @@ EXTENSION_RIGHTS: Final[Mapping[Endpoint, Right | None]] = {
     archives.GET_OBJECT: _SEE_ARCHIVES,
     archives.DIFF_LIVE: _SEE_ARCHIVES,
     archives.DIFF_ARCHIVES: _SEE_ARCHIVES,
+    verification.GET_VERIFICATION: _SEE_ARCHIVES,
+    verification.START_VERIFICATION: Right(Verb.UPDATE, Resource.ARCHIVES),
     engine.DESCRIBE_ENGINE: None,
     restores.GET_RESTORE_OPTIONS: _SEE_RESTORES,
     restores.SET_RESTORE_OPTIONS: _PREPARE_RESTORES,
