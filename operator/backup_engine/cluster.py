@@ -9,11 +9,13 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
 import aiohttp
+import msgspec
 import yaml
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.config import ConfigException
@@ -29,6 +31,7 @@ TOTAL_TIMEOUT_S: Final = 300.0
 TOKEN_LIFETIME_S: Final = 30.0  # tokens rotate hours ahead of their end, so this is soon enough
 PLUGIN_TIMEOUT_S: Final = 30.0
 CONNECTIONS: Final = 64
+LARGE_BODY_BYTES: Final = 512 * 1024
 READ_BUFFER_BYTES: Final = 1024 * 1024
 USER_AGENT: Final = "backup-engine"
 
@@ -154,13 +157,20 @@ class ClusterConnection:
         token = await self._read_token(access)
         if token is not None:
             sent["Authorization"] = token
+        content: bytes | BytesIO | None = None
+        if json is not None:
+            sent.setdefault("Content-Type", "application/json")
+            # plain UTF-8: escapes would swell a large object beyond what the server takes
+            content = msgspec.json.encode(json)
+            if len(content) > LARGE_BODY_BYTES:
+                content = BytesIO(content)  # sent piece by piece
         try:
             async with session.request(
                 method,
                 access.url + path,
                 params=params,
                 headers=sent,
-                json=json,
+                data=content,
                 ssl=access.tls,
                 server_hostname=access.server_name,
                 proxy=access.proxy,

@@ -31,32 +31,32 @@ def stored(
 @pytest.mark.parametrize(
     ("backup", "known", "verdict", "reason", "criterion"),
     [
-        (stored(RecordStatus.IN_PROGRESS), {}, "UNKNOWN", None, None),
-        (stored(RecordStatus.FAILED, reason="Forbidden"), {}, "UNKNOWN", "Forbidden", None),
+        (stored(RecordStatus.IN_PROGRESS), None, "UNKNOWN", None, None),
+        (stored(RecordStatus.FAILED, reason="Forbidden"), None, "UNKNOWN", "Forbidden", None),
         (
             stored(RecordStatus.SUCCESS, is_valid=True),
-            {"reason": "Verified"},
+            "Verified",
             "VALID",
             "Verified",
             None,
         ),
         (
             stored(RecordStatus.SUCCESS),
-            {"reason": "SignerUnknown"},
+            "SignerUnknown",
             "INVALID",
             "SignerUnknown",
             "SIGNATURE",
         ),
         (
             stored(RecordStatus.SUCCESS),
-            {"reason": "StorageUnreachable"},
+            "StorageUnreachable",
             "UNKNOWN",
             "StorageUnreachable",
             None,
         ),
         (
             stored(RecordStatus.MISSING),
-            {"reason": "Verified"},
+            "Verified",
             "INVALID",
             "ArchiveMissing",
             "PRESENCE",
@@ -65,12 +65,12 @@ def stored(
 )
 def test_the_verdict_follows_from_record_and_last_verification(
     backup: StoredBackup,
-    known: dict[str, str],
+    known: str | None,
     verdict: str,
     reason: str | None,
     criterion: str | None,
 ) -> None:
-    found = build_verification(backup, Verification(backup_id=7, **known))
+    found = build_verification(backup, Verification(backup_id=7, reason=known))
 
     assert found.verdict is VerificationVerdict(verdict)
     assert found.reason == reason

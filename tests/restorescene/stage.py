@@ -66,6 +66,8 @@ class Stage:
 
     async def request(self, method: str, path: str, **sent: Any) -> tuple[int, Any]:  # noqa: ANN401
         async with self.connection.request(method, path, **sent) as response:
+            if response.content_type != "application/json":  # a kind that has just gone
+                return response.status, await response.text()
             return response.status, await response.json()
 
     async def get(self, path: str) -> Any:  # noqa: ANN401

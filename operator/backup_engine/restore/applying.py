@@ -38,6 +38,7 @@ from backup_engine.restore.sending import (
     send,
 )
 from backup_engine.restore.serving import ServedKinds
+from backup_engine.restore.skipping import is_generated
 from backup_engine.restore.walking import Subject
 
 MERGE: Final = {"Content-Type": "application/merge-patch+json"}
@@ -218,7 +219,9 @@ class Applier:
             return await self._create(subject, tries)
         uid: str = found["metadata"]["uid"]
         live = clean(found, kind, has_status="status" in subject.wanted)
-        verdict = decide(subject.wanted, live, kind, self._existing)
+        verdict = decide(
+            subject.wanted, live, kind, self._existing, is_generated=is_generated(found, kind)
+        )
         if verdict.action is Action.UPDATE:
             return await self._update(subject, found["metadata"]["resourceVersion"], tries)
         if verdict.action is Action.RECREATE:

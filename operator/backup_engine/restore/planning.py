@@ -86,15 +86,23 @@ class Plan:
 
 
 def decide(
-    wanted: KubeObject, live: KubeObject | None, kind: KindKey, existing: Existing
+    wanted: KubeObject,
+    live: KubeObject | None,
+    kind: KindKey,
+    existing: Existing,
+    *,
+    is_generated: bool = False,
 ) -> Verdict:
     """Choose what becomes of ``wanted``; both are cleaned, None: it does not exist. Total.
 
     Update asks that the live object has every field of the archive; what was added to it since
-    stays. Recreate asks for the archive's fields and no others.
+    stays. Recreate asks for the archive's fields and no others. ``is_generated``: the live object
+    was made by the control plane and nobody has touched it, so Keep has nothing to protect.
     """
     if live is None:
         return Verdict(Action.CREATE)
+    if is_generated and existing is Existing.KEEP:
+        existing = Existing.UPDATE
     wanted, live = without_owner_uids(wanted), without_owner_uids(live)
     is_recreated = existing is Existing.RECREATE and kind not in NEVER_RECREATED
     changes = list_changes(live, wanted, kind, is_exact=is_recreated)

@@ -32,6 +32,7 @@ from backup_engine.restore.sending import (
     send,
 )
 from backup_engine.restore.serving import ServedKinds
+from backup_engine.restore.skipping import is_generated
 from backup_engine.restore.walking import Subject
 from backup_engine.restore.webhooks import WritePlace
 
@@ -105,7 +106,9 @@ class Planner:
         if found is None:
             return Verdict(Action.CREATE), b""
         live = clean(found, kind, has_status="status" in subject.wanted)
-        verdict = decide(subject.wanted, live, kind, self._existing)
+        verdict = decide(
+            subject.wanted, live, kind, self._existing, is_generated=is_generated(found, kind)
+        )
         if verdict.action is Action.UPDATE and subject.status is None:
             verdict = await self._rehearse(subject, verdict, live)
         return verdict, build_content_digest(live)

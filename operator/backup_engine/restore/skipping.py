@@ -21,6 +21,8 @@ class Skip:
     message: str
 
 
+GENERATED: Final = "Generated"
+
 _MACHINE: Final = Skip("Machine", "describes a node or a device, which its own software registers")
 _RUNNING: Final = Skip("Running", "held by a running process, which makes it anew")
 _ALLOCATED: Final = Skip("Allocated", "allocated by the server with the Service that uses it")
@@ -118,12 +120,21 @@ def find_skip(one: KubeObject, kind: KindKey) -> Skip | None:
     if metadata.get("deletionTimestamp") is not None:
         return Skip("Terminating", "was being deleted when it was captured")
     if (metadata.get("namespace"), metadata["name"]) in GENERATED_NAMES.get(kind, ()):
-        return Skip("Generated", "kept by the control plane itself")
+        return Skip(GENERATED, "kept by the control plane itself")
     owned = _find_owner_skip(metadata.get("ownerReferences") or (), kind)
     if owned is not None:
         return owned
     rule = _RULES.get(kind)
     return rule(one) if rule is not None else None
+
+
+def is_generated(live: KubeObject, kind: KindKey) -> bool:
+    """Tell whether a live object is what the control plane made, and nothing was added to it.
+
+    Such as the ``default`` account of a namespace that the restore itself has just made.
+    """
+    skip = find_skip(live, kind)
+    return skip is not None and skip.reason == GENERATED
 
 
 def _find_owner_skip(owners: object, kind: KindKey) -> Skip | None:
@@ -148,13 +159,13 @@ def _annotations(one: KubeObject) -> dict[str, str]:
 
 def _config_map(one: KubeObject) -> Skip | None:
     if one["metadata"]["name"] == "kube-root-ca.crt":
-        return Skip("Generated", "published into every namespace by the control plane")
+        return Skip(GENERATED, "published into every namespace by the control plane")
     return None
 
 
 def _secret(one: KubeObject) -> Skip | None:
     if one.get("type") == TOKEN_SECRET and GENERATED_TOKEN_NAME.search(one["metadata"]["name"]):
-        return Skip("Generated", "token of a ServiceAccount, issued by the captured cluster")
+        return Skip(GENERATED, "token of a ServiceAccount, issued by the captured cluster")
     return None
 
 
@@ -162,19 +173,19 @@ def _service_account(one: KubeObject) -> Skip | None:
     metadata = one["metadata"]
     is_plain = one.keys() <= _PLAIN_ACCOUNT and not _labels(one) and not _annotations(one)
     if metadata["name"] == "default" and is_plain:
-        return Skip("Generated", "made with every namespace, and nothing was added to it")
+        return Skip(GENERATED, "made with every namespace, and nothing was added to it")
     return None
 
 
 def _endpoints(one: KubeObject) -> Skip | None:
     if _ENDPOINTS_LABEL in _labels(one) or _ENDPOINTS_ANNOTATIONS & _annotations(one).keys():
-        return Skip("Generated", "kept by the controller of its Service")
+        return Skip(GENERATED, "kept by the controller of its Service")
     return None
 
 
 def _endpoint_slice(one: KubeObject) -> Skip | None:
     if _labels(one).get("endpointslice.kubernetes.io/managed-by") in _MANAGED_SLICES:
-        return Skip("Generated", "kept by the controller of its Service")
+        return Skip(GENERATED, "kept by the controller of its Service")
     return None
 
 
@@ -224,7 +235,7 @@ def _priority_class(one: KubeObject) -> Skip | None:
 
 def _api_service(one: KubeObject) -> Skip | None:
     if find_at(one, ("spec", "service")) is None:
-        return Skip("Generated", "served by the API server itself, or by a CRD")
+        return Skip(GENERATED, "served by the API server itself, or by a CRD")
     return None
 
 
