@@ -83,7 +83,7 @@ class Backups:
 
     async def get(self, backup_id: int) -> BackupRecord:
         """Get one backup; raises RefusalError with GetBackupErrors.UNKNOWN_BACKUP."""
-        async with self._database.reading() as connection:
+        async with self._database.asking() as connection:
             stored = await BackupRecords(connection).find(backup_id)
         if stored is None:
             raise RefusalError(GetBackupErrors.UNKNOWN_BACKUP, _not_found(backup_id))

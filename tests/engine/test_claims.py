@@ -15,7 +15,7 @@ from backup_engine.records.database import Database
 from backup_engine.records.tables import CLAIMS
 from backup_engine.runs.claims import Claim, ClaimKind, ClaimLostError, Claims, Lease
 
-SHORT = Lease(1.0)
+SHORT = Lease(3.0)
 
 
 @asynccontextmanager

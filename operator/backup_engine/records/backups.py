@@ -12,14 +12,12 @@ from sqlalchemy import (
     delete,
     exists,
     false,
-    insert,
     not_,
     or_,
     select,
     true,
     update,
 )
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from backup_api.backups import AppDeploymentLocation, BackupRecord, BackupType
@@ -28,7 +26,8 @@ from backup_api.paging import ItemRange, Page
 from backup_engine.query.binding import Bound
 from backup_engine.query.sort import SortKey
 from backup_engine.query.sql import build_condition, build_order
-from backup_engine.records.exclusion import ensure_no_restore, lock_beginnings
+from backup_engine.records.exclusion import RestoreRunningError, ensure_no_restore, lock_beginnings
+from backup_engine.records.inserting import insert_unless_taken
 from backup_engine.records.pages import read_page
 from backup_engine.records.tables import BACKUPS, CAPTURE_JOURNAL, VERIFICATIONS
 
@@ -99,20 +98,23 @@ class BackupRecords:
             "is_valid": False,
             "is_version_compatible": True,
         }
-        row = insert(BACKUPS).values(**asdict(new), **unknown_yet).returning(*BACKUPS.c)
+        row = insert_unless_taken(self._connection, BACKUPS).values(**asdict(new), **unknown_yet)
+        same_name = (BACKUPS.c.name == new.name) & (BACKUPS.c.is_on_demand == true())
         await lock_beginnings(self._connection)
-        try:  # the partial unique indexes decide: two racers would both pass a SELECT
-            async with self._connection.begin_nested():  # a clash must not doom the outer work
-                added = (await self._connection.execute(row)).mappings().one()
-                await ensure_no_restore(self._connection)
-                return stored_backup(added)
-        except IntegrityError as clash:
-            # which index it was, each database says in its own words; so look, in order of §14
-            same_name = (BACKUPS.c.name == new.name) & (BACKUPS.c.is_on_demand == true())
-            if await self._exists(same_name):
-                raise NameTakenError(new.name) from clash
+        try:
             await ensure_no_restore(self._connection)
-            raise HostBusyError(new.host_id) from clash
+        except RestoreRunningError:  # the name is told first (spec §14)
+            if new.is_on_demand and await self._exists(same_name):
+                raise NameTakenError(new.name) from None
+            raise
+        # the partial unique indexes decide: two racers would both pass a SELECT
+        added = (await self._connection.execute(row.returning(*BACKUPS.c))).mappings().one_or_none()
+        if added is not None:
+            return stored_backup(added)
+        # which index it was, each database says in its own words; so look, in the order of §14
+        if new.is_on_demand and await self._exists(same_name):
+            raise NameTakenError(new.name)
+        raise HostBusyError(new.host_id)
 
     async def find(self, backup_id: int) -> StoredBackup | None:
         """The record with this id, or None."""

@@ -2,11 +2,11 @@
 
 from collections.abc import Collection
 
-from sqlalchemy import ColumnElement, and_, delete, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import ColumnElement, and_, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from backup_engine.records.database_clock import DatabaseNowMs
+from backup_engine.records.inserting import insert_unless_taken
 from backup_engine.records.tables import CLAIMS
 
 
@@ -31,15 +31,10 @@ class ClaimRecords:
         )
         if taken.rowcount:
             return True
-        row = insert(CLAIMS).values(
+        row = insert_unless_taken(self._connection, CLAIMS).values(
             kind=kind, subject_id=subject_id, token=token, holder=holder, until=until
         )
-        try:
-            async with self._connection.begin_nested():
-                await self._connection.execute(row)
-        except IntegrityError:  # the primary key: there is a row, and it was not free
-            return False
-        return True
+        return (await self._connection.execute(row)).rowcount == 1
 
     async def renew(self, tokens: Collection[str], lease_ms: int) -> frozenset[str]:
         """Prolong these claims; returns the tokens of those that were still there."""

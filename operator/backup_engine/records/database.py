@@ -9,7 +9,7 @@ from typing import Final, Self
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
-from sqlalchemy import Connection, make_url, text
+from sqlalchemy import URL, Connection, make_url, text
 from sqlalchemy.exc import (
     ArgumentError,
     DBAPIError,
@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from backup_engine.errors import EngineError
 from backup_engine.records.postgresql import (
+    ASKING,
     READING,
     WRITING,
     is_passing,
@@ -65,7 +66,7 @@ class Database:
         ``password_file`` holds PostgreSQL's password, which is then not in ``url``.
         """
         try:
-            parsed = make_url(url)
+            parsed = _parse_url(url)
             if is_sqlite(url):
                 engine = create_async_engine(parsed, hide_parameters=True)
                 prepare_sqlite(engine)
@@ -78,7 +79,7 @@ class Database:
                 " postgresql+asyncpg://user@host/database"
             ) from None
         except ImportError as trouble:
-            driver = make_url(url).drivername
+            driver = _parse_url(url).drivername
             raise DatabaseError(
                 f"database URL: the driver of {driver} is not installed: {trouble}"
             ) from trouble
@@ -93,9 +94,20 @@ class Database:
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """Lend a connection that sees one state of the database from its first read on.
 
-        All three lenders raise DatabaseAwayError.
+        All four lenders raise DatabaseAwayError.
         """
         async with self._transaction(READING if self.is_shared else {}) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def asking(self) -> AsyncIterator[AsyncConnection]:
+        """Lend a connection for one SELECT."""
+        if not self.is_shared:
+            async with self.reading() as connection:
+                yield connection
+            return
+        async with _explained(TRANSACTION_S), self._engine.connect() as connection:
+            await connection.execution_options(**ASKING)
             yield connection
 
     @asynccontextmanager
@@ -163,6 +175,14 @@ async def _explained(within_s: float | None) -> AsyncIterator[None]:
         if trouble.connection_invalidated or is_passing(trouble):
             raise DatabaseAwayError(_first_line(trouble)) from trouble
         raise
+
+
+def _parse_url(url: str) -> URL:
+    """Read ``url``; raises ArgumentError."""
+    try:
+        return make_url(url)
+    except ValueError:  # a port that is no number
+        raise ArgumentError from None
 
 
 def _first_line(trouble: Exception) -> str:

@@ -23,6 +23,7 @@ from backup_engine.auth.callers import ReviewFailedError, UnknownCallerError
 from backup_engine.auth.gate import Credential, Gate
 from backup_engine.auth.sessions import build_set_cookie
 from backup_engine.errors import RefusalError
+from backup_engine.records.database import DatabaseAwayError
 from backup_engine.routes.answers import ServerErrors, build_refusal, find_server_error
 from backup_engine.routes.call import SCOPE_KEY, Call
 from backup_engine.routes.preconditions import find_accepted, is_json
@@ -125,6 +126,10 @@ class FrontDoor:
             message = "The Kubernetes API server cannot be asked about this caller now"
         except ClientGoneError:
             raise
+        except DatabaseAwayError as trouble:
+            logger.error("request %s: %s", exchange.request_id, trouble)  # noqa: TRY400
+            row = ServerErrors.UNAVAILABLE
+            message = "The engine's database does not answer now; try again later"
         except Exception:
             logger.exception(
                 "request %s: %s %s failed", exchange.request_id, exchange.method, exchange.path

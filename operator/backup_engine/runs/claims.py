@@ -174,7 +174,7 @@ class Claims:
         asked_at = loop.time()
         try:
             async with (
-                asyncio.timeout(self._lease.renew_every_s),
+                asyncio.timeout(self._lease.working_s / 2),
                 self._database.reserved() as connection,
             ):
                 renewed = await ClaimRecords(connection).renew(held, self._lease_ms)
