@@ -21,7 +21,7 @@ PASSWORD = "never seen in a log"
 @pytest.fixture
 def mortal() -> Iterator[PostgresServer]:
     """A server of the test's own, to stop and start."""
-    with running_postgres() as server:
+    with running_postgres(synchronous_commit="on") as server:
         yield server
 
 
