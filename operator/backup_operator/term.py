@@ -12,15 +12,23 @@ from backup_operator.engines.directory import EngineDirectory, EngineListener
 from backup_operator.engines.link import RequestWatchFor
 from backup_operator.reconcile.applying import EngineSteps
 from backup_operator.reconcile.backups import BackupReconciler
+from backup_operator.reconcile.configurations import ConfigurationReconciler
 from backup_operator.reconcile.dispatch import Dispatcher, Reconciler
 from backup_operator.reconcile.engine_finding import EngineFinder
 from backup_operator.reconcile.engines import EngineReconciler
 from backup_operator.reconcile.memory import Memories
 from backup_operator.reconcile.observing import Observer
 from backup_operator.reconcile.queue import Account, WorkQueue
+from backup_operator.reconcile.restores import RestoreReconciler
 from backup_operator.reconcile.schedules import ScheduleReconciler
 from backup_operator.reconcile.writing import Clock, StatusWriter
-from backup_operator.resources.group import BACKUP, BACKUP_ENGINE, BACKUP_SCHEDULE
+from backup_operator.resources.group import (
+    BACKUP,
+    BACKUP_CONFIGURATION,
+    BACKUP_ENGINE,
+    BACKUP_SCHEDULE,
+    RESTORE,
+)
 from backup_operator.settings import OperatorSettings
 
 EVENTS_END_WITHIN_S: Final = 1.0
@@ -62,6 +70,10 @@ class Term:
             {
                 BACKUP: BackupReconciler(cache, observer, steps, writer, memories, clock),
                 BACKUP_ENGINE: EngineReconciler(cache, self.engines, writer, clock),
+                BACKUP_CONFIGURATION: ConfigurationReconciler(
+                    cache, finder, writer, settings.sweep_interval, clock
+                ),
+                RESTORE: RestoreReconciler(cache, finder, writer, clock),
                 BACKUP_SCHEDULE: ScheduleReconciler(cluster, cache, dispatcher.saw, writer, clock),
             }
         )

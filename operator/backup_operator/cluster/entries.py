@@ -15,6 +15,7 @@ from backup_operator.resources.group import (
     DEFAULT_ENGINE_ANNOTATION,
     EXPIRED_ANNOTATION,
     FINALIZER,
+    RESTORE,
     SCHEDULE_LABEL,
     Kind,
 )
@@ -110,6 +111,11 @@ def build_entry(kind: Kind, body: dict[str, Any]) -> Entry:
         is_default=mapping(metadata.get("annotations")).get(DEFAULT_ENGINE_ANNOTATION) == "true",
         phase=status.get("phase"),
     )
+    if kind is RESTORE:
+        backup = mapping(mapping(body.get("spec")).get("backupRef")).get("name")
+        refers_to = (Key(BACKUP.kind, common.key.namespace, str(backup)),) if backup else ()
+        # Its finalizer goes when it is over, and until then something is to be done.
+        return replace(common, refers_to=refers_to, is_quiet=is_settled and not is_kept)
     if kind is not BACKUP:
         return common
     record_id = status.get("id")

@@ -8,14 +8,18 @@ from backup_operator.crds.schema import Schema, build_schema
 from backup_operator.crds.structural import check_structural
 from backup_operator.resources.backup import BackupSpec
 from backup_operator.resources.backup_status import BackupStatus
+from backup_operator.resources.configuration import BackupConfigurationSpec
+from backup_operator.resources.configuration_status import BackupConfigurationStatus
 from backup_operator.resources.engine import BackupEngineSpec, BackupEngineStatus
 from backup_operator.resources.group import (
     BACKUP,
+    BACKUP_CONFIGURATION,
     BACKUP_ENGINE,
     BACKUP_HOST,
     BACKUP_SCHEDULE,
     DEFAULT_ENGINE_ANNOTATION,
     GROUP,
+    RESTORE,
     RUN_NOW_ANNOTATION,
     SCHEDULE_LABEL,
     VERSION,
@@ -24,6 +28,8 @@ from backup_operator.resources.group import (
 from backup_operator.resources.host import NAME_RULES, BackupHostSpec
 from backup_operator.resources.host_status import BackupHostStatus
 from backup_operator.resources.parts import ResourcePart
+from backup_operator.resources.restore import RestoreSpec
+from backup_operator.resources.restore_status import RestoreStatus
 from backup_operator.resources.rules import CelRule, with_rules
 from backup_operator.resources.schedule import NAME_RULES as SCHEDULE_NAME_RULES
 from backup_operator.resources.schedule import BackupScheduleSpec
@@ -153,6 +159,50 @@ RESOURCES = (
         ),
         selectable=(".spec.suspend",),
         rules=SCHEDULE_NAME_RULES,
+    ),
+    Resource(
+        BACKUP_CONFIGURATION,
+        BackupConfigurationSpec,
+        BackupConfigurationStatus,
+        "BackupConfiguration says how an engine is to back up by itself: nightly runs, retention,"
+        " priorities, time limits, and which hosts are enabled for DATA backups. It is staged at"
+        " the engine, deployed, and kept so when others change it. Deleting it leaves the engine"
+        " as it is.",
+        columns=(
+            Column("Engine", ".status.engine.name"),
+            Column("Staged", '.status.conditions[?(@.type=="Staged")].status'),
+            Column("Deployed", '.status.conditions[?(@.type=="Deployed")].status'),
+            Column("Ready", f"{_READY}.status"),
+            Column("Reason", f"{_READY}.reason"),
+            Column("Percent", ".status.deploy.percentComplete", "integer", is_wide=True),
+            Column("Message", f"{_READY}.message", is_wide=True),
+            _AGE,
+        ),
+        selectable=(".spec.engineRef.name",),
+    ),
+    Resource(
+        RESTORE,
+        RestoreSpec,
+        RestoreStatus,
+        "Restore brings back a CONFIG backup. It first shows a plan and changes nothing; with"
+        " `mode: Apply` and `approvedPlan` set to the digest of that plan it is carried out, once."
+        " An engine takes Restores only of the namespaces in its `restoreNamespaces`.",
+        columns=(
+            Column("Backup", ".status.backupName"),
+            Column("Mode", ".spec.mode"),
+            Column("Phase", ".status.phase"),
+            Column("Create", ".status.plan.counts.create", "integer"),
+            Column("Update", ".status.plan.counts.update", "integer"),
+            Column("Conflict", ".status.plan.counts.conflict", "integer"),
+            Column("Engine", ".status.engine.name", is_wide=True),
+            Column("Record", ".status.id", "integer", is_wide=True),
+            Column("Settled", ".status.progress.settled", "integer", is_wide=True),
+            Column("Duration", ".status.duration", is_wide=True),
+            Column("Digest", ".status.plan.digest", is_wide=True),
+            Column("Message", f"{_READY}.message", is_wide=True),
+            _AGE,
+        ),
+        selectable=(".status.phase",),
     ),
 )
 

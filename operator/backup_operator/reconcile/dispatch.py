@@ -6,7 +6,14 @@ from typing import Any, Protocol
 
 from backup_operator.cluster.cache import Entry, Key, ObjectCache, build_key
 from backup_operator.reconcile.queue import WorkQueue
-from backup_operator.resources.group import BACKUP, BACKUP_ENGINE, KINDS, USERS_OF_ENGINES, Kind
+from backup_operator.resources.group import (
+    BACKUP,
+    BACKUP_CONFIGURATION,
+    BACKUP_ENGINE,
+    KINDS,
+    USERS_OF_ENGINES,
+    Kind,
+)
 
 
 class Dispatcher:
@@ -52,7 +59,7 @@ class Dispatcher:
             self._add(key)  # its reconciler may keep something for it
         elif self._queue is not None:
             self._queue.forget(key)
-        if kind is BACKUP_ENGINE:
+        if kind in {BACKUP_ENGINE, BACKUP_CONFIGURATION}:  # the next oldest takes its place
             self._add_users()
 
     def engine_changed(self, name: str) -> None:

@@ -49,6 +49,22 @@ class EngineFinder:
                 return None, EngineSeen(None, trouble)
         return engine, engine.link.seen()
 
+    async def find_restore_trouble(self, engine: KnownEngine, namespace: str) -> Trouble | None:
+        """Tell why Restores of a namespace may not use an engine; None: they may."""
+        resource = engine.link.resource
+        allowed = resource.spec.restore_namespaces
+        labels: dict[str, str] = {}
+        if allowed is not None and allowed.selector is not None:
+            labels = await self._read_labels(namespace)
+        if resource.allows_restores(namespace, labels):
+            return None
+        return Trouble(
+            "RestoreNotAllowed",
+            f"BackupEngine {resource.metadata.name} takes no Restores of namespace {namespace};"
+            " whoever administers it can name the namespace in spec.restoreNamespaces.",
+            needs_people=True,
+        )
+
     def _explain_absence(self, chosen: Candidate) -> EngineSeen:
         entry = self._cache.find(Key(BACKUP_ENGINE.kind, "", chosen.name))
         if entry is None:

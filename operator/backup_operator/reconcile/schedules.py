@@ -19,6 +19,7 @@ from backup_operator.decisions.schedule_steps import (
     ScheduleReport,
 )
 from backup_operator.reconcile.queue import RetryLaterError
+from backup_operator.reconcile.stepping import Resting, Stepper
 from backup_operator.reconcile.writing import Clock, StatusWriter
 from backup_operator.resources.errors import InvalidSpecError
 from backup_operator.resources.group import BACKUP, BACKUP_SCHEDULE, EXPIRED_ANNOTATION, Kind
@@ -26,9 +27,6 @@ from backup_operator.resources.parts import ObjectMetadata, format_timestamp
 from backup_operator.resources.reading import read_status
 from backup_operator.resources.schedule import BackupScheduleResource
 from backup_operator.resources.schedule_status import BackupScheduleStatus
-
-MOST_STEPS: Final = 60
-SHORTEST_WAIT: Final = timedelta(milliseconds=50)
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +56,7 @@ class ScheduleReconciler:
         writer: StatusWriter,
         clock: Clock,
     ) -> None:
+        self._stepper = Stepper(BACKUP_SCHEDULE, cache, writer, clock)
         self._cluster = cluster
         self._cache = cache
         self._announce = announce
@@ -66,38 +65,38 @@ class ScheduleReconciler:
 
     async def reconcile(self, key: Key) -> timedelta | None:
         """Take steps until nothing is due; returns when to come back. Raises RetryLaterError."""
-        refusal: str | None = None
-        for _ in range(MOST_STEPS):
-            entry = self._cache.find(key)
-            if entry is None:
-                return None
-            body = entry.body()
-            try:
-                resource = BackupScheduleResource.from_body(body)
-                seen = self._see(entry, resource, refusal)
-                decision = decide_schedule(resource.spec, seen, self._clock())
-                logger.debug("%s: %s", key, decision)
-                if isinstance(decision, Rest):
-                    return None
-                if isinstance(decision, ScheduleReport):
-                    await self._report(body, resource, seen, decision)
-                    break
-                refusal = await self._apply(body, resource, seen, decision)
-            except InvalidSpecError as problem:
-                await self._report_invalid(body, problem)
-                return None
-            except ConflictError:
-                await self._refresh(BACKUP_SCHEDULE, key.namespace, key.name)
-            except GoneError:
-                self._cache.remove(entry.key, entry.uid)
-                return None
-            except ClusterError as trouble:
-                raise RetryLaterError(str(trouble)) from trouble
-        else:
-            raise RetryLaterError(f"{MOST_STEPS} steps led to no rest")
-        if refusal is not None:
-            raise RetryLaterError(refusal)
-        return await self._wait(body, key, decision)
+        refused: list[str] = []
+        again = await self._stepper.run(
+            key,
+            lambda entry, body: self._take_step(entry, body, refused),
+            self._report_invalid,
+        )
+        if refused:
+            raise RetryLaterError(refused[-1])
+        return again
+
+    async def _take_step(
+        self, entry: Entry, body: dict[str, Any], refused: list[str]
+    ) -> Resting | None:
+        resource = BackupScheduleResource.from_body(body)
+        seen = self._see(entry, resource, refused[-1] if refused else None)
+        decision = decide_schedule(resource.spec, seen, self._clock())
+        logger.debug("%s: %s", entry.key, decision)
+        match decision:
+            case Rest():
+                return Resting()
+            case ScheduleReport():
+                await self._report(body, resource, seen, decision)
+                if decision.expire is None:
+                    return Resting(decision.until)
+                await self._expire(body, entry.key, decision.expire)
+                return Resting(self._clock() + EXPIRE_PAUSE)
+            case CreateBackupObject():
+                refusal = await self._create(body, resource, seen, decision)
+                refused.extend([refusal] if refusal is not None else ())
+            case CancelBackup():
+                await self._cancel(body, entry.key.namespace, decision)
+        return None
 
     def _see(
         self, entry: Entry, resource: BackupScheduleResource, refusal: str | None
@@ -110,18 +109,6 @@ class ScheduleReconciler:
             taken=TakenNames(self._cache, entry.key.namespace),
             refusal=refusal,
         )
-
-    async def _apply(
-        self,
-        body: dict[str, Any],
-        resource: BackupScheduleResource,
-        seen: ScheduleSeen,
-        step: CreateBackupObject | CancelBackup,
-    ) -> str | None:
-        if isinstance(step, CreateBackupObject):
-            return await self._create(body, resource, seen, step)
-        await self._cancel(body, seen.metadata.namespace or "", step)
-        return None
 
     async def _create(
         self,
@@ -177,12 +164,6 @@ class ScheduleReconciler:
             )
             self._writer.tell(BACKUP_SCHEDULE, body, "RunMissed", note, warn=True)
 
-    async def _wait(self, body: dict[str, Any], key: Key, report: ScheduleReport) -> timedelta:
-        if report.expire is not None:
-            await self._expire(body, key, report.expire)
-            return EXPIRE_PAUSE
-        return max(report.until - self._clock(), SHORTEST_WAIT)
-
     async def _expire(self, body: dict[str, Any], key: Key, step: ExpireBackup) -> None:
         mark = {"metadata": {"annotations": {EXPIRED_ANNOTATION: key.name}}}
         if not await self._change(key.namespace, step.name, mark):
@@ -225,10 +206,7 @@ class ScheduleReconciler:
         stored, _ = read_status(BackupScheduleStatus, body)
         generation = ObjectMetadata.from_body(body).generation
         status = invalid_schedule(generation, stored, str(problem), self._clock())
-        try:
-            await self._writer.write_status(BACKUP_SCHEDULE, body, status)
-        except ClusterError as trouble:
-            raise RetryLaterError(str(trouble)) from problem
+        await self._writer.write_status(BACKUP_SCHEDULE, body, status)
 
 
 _FINAL: Final = frozenset(

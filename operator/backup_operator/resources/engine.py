@@ -85,6 +85,14 @@ class BackupEngineSpec(ResourcePart):
         default=None,
         description="Namespaces whose Backups may use the engine; absent: all.",
     )
+    restore_namespaces: AllowedNamespaces | None = Field(
+        default=None,
+        description=(
+            "Namespaces whose Restores may use the engine; absent: none. A restore reaches far"
+            " beyond its namespace, to all that the engine may write, and its plan shows what is"
+            " there: name only namespaces whose users may have that."
+        ),
+    )
     poll_interval: Annotated[Duration, Between("1s", "10m")] = Field(
         default=timedelta(seconds=5),
         description="How often running backups are looked at, from 1s to 10m.",
@@ -181,6 +189,11 @@ class BackupEngineResource:
     def is_default(self) -> bool:
         """Whether Backups without an ``engineRef`` use this engine."""
         return self.metadata.annotations.get(DEFAULT_ENGINE_ANNOTATION) == "true"
+
+    def allows_restores(self, namespace: str, labels: Mapping[str, str]) -> bool:
+        """Return whether Restores of ``namespace``, which has these labels, may use the engine."""
+        allowed = self.spec.restore_namespaces
+        return allowed is not None and allowed.include(namespace, labels)
 
     def allows(self, namespace: str, labels: Mapping[str, str]) -> bool:
         """Return whether Backups of ``namespace``, which has these labels, may use the engine."""

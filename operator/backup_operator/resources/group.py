@@ -52,9 +52,17 @@ BACKUP_HOST = Kind("BackupHost", "backuphosts", "backuphost", "bkh", is_namespac
 BACKUP_SCHEDULE = Kind(
     "BackupSchedule", "backupschedules", "backupschedule", "bks", is_namespaced=True
 )
+BACKUP_CONFIGURATION = Kind(
+    "BackupConfiguration",
+    "backupconfigurations",
+    "backupconfiguration",
+    "bkc",
+    is_namespaced=False,
+)
+RESTORE = Kind("Restore", "restores", "restore", "rst", is_namespaced=True)
 
-KINDS = (BACKUP_ENGINE, BACKUP, BACKUP_SCHEDULE)
+KINDS = (BACKUP_ENGINE, BACKUP, BACKUP_SCHEDULE, BACKUP_CONFIGURATION, RESTORE)
 """Every kind that the operator watches; engines first, for the others ask for them."""
 
-USERS_OF_ENGINES = (BACKUP,)
+USERS_OF_ENGINES = (BACKUP, BACKUP_CONFIGURATION, RESTORE)
 """Kinds whose objects wait for an engine."""

@@ -1,0 +1,215 @@
+"""The one decision about a Restore: requested once, planned, approved, launched once, followed."""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from backup_api.errors import ErrorClass
+from backup_api.restores import CreateRestore, RestoreRecord
+from backup_api.restores import RestoreStatus as WireStatus
+from backup_operator.decisions.adoption import CLOCK_GRAIN, CLOCK_SKEW, wire_time
+from backup_operator.decisions.refusals import cut, refusal_reason
+from backup_operator.decisions.restore_facts import (
+    AdoptRestore,
+    CreateRestoreRecord,
+    DropRestore,
+    KeepRestore,
+    ListOpenRestores,
+    OpenRestores,
+    ReportRestore,
+    RestoreDecision,
+    RestoreSeen,
+    RestoreStanding,
+    RestRestore,
+    WriteRestoreAhead,
+)
+from backup_operator.decisions.restore_launch import decide_record
+from backup_operator.decisions.restore_standings import (
+    explain_refusal,
+    failed,
+    pending,
+    refused,
+    waiting,
+)
+from backup_operator.resources.group import FINALIZER
+from backup_operator.resources.parts import ConditionStatus, ConditionType
+from backup_operator.resources.restore import RestoreSpec
+from backup_operator.resources.restore_status import RestoreSubmission
+
+SETTLE: Final = timedelta(seconds=3)
+"""Time between two looks that find nothing before a lost attempt is made again (ADR 3)."""
+
+OPEN_LOOK: Final = timedelta(seconds=10)
+RECHECK: Final = timedelta(seconds=30)
+FIRST_PAUSE: Final = timedelta(seconds=2)
+LONGEST_PAUSE: Final = timedelta(minutes=1)
+
+
+def decide_restore(wanted: RestoreSpec, seen: RestoreSeen, now: datetime) -> RestoreDecision:
+    """Choose the next step for one Restore from facts alone. Total: it never raises."""
+    if seen.metadata.is_deleting:
+        return _decide_deletion(seen)
+    if _is_over(seen):
+        return _let_go(seen)
+    if seen.memory.created is not None and seen.status.id is None:
+        return AdoptRestore(seen.memory.created, is_found=False)
+    if seen.engine.is_connecting:
+        return RestRestore()
+    if seen.engine.trouble is not None:
+        again = now + RECHECK if seen.engine.identity is None else None
+        return ReportRestore(waiting(wanted, seen), again)
+    if seen.status.id is not None:
+        return decide_record(wanted, seen, seen.status.id, now)
+    if seen.status.submission is None:
+        return _decide_first_attempt(seen, now)
+    return _decide_attempt(wanted, seen, seen.status.submission, now)
+
+
+def _is_over(seen: RestoreSeen) -> bool:
+    finished = seen.status.find_condition(ConditionType.FINISHED)
+    return finished is not None and finished.status is ConditionStatus.TRUE
+
+
+def _let_go(seen: RestoreSeen) -> RestoreDecision:
+    """Let go of what is over; a record that was never launched must not keep others waiting."""
+    if FINALIZER not in seen.metadata.finalizers:
+        return RestRestore()
+    return _drop_open(seen) or KeepRestore(wanted=False)
+
+
+def _decide_deletion(seen: RestoreSeen) -> RestoreDecision:
+    """Drop a record that was never launched; what runs cannot be stopped, nor is it waited for.
+
+    An engine that cannot be asked holds no object back: a stale record is told to whoever comes
+    next.
+    """
+    if FINALIZER not in seen.metadata.finalizers:
+        return RestRestore()
+    return _drop_open(seen) or KeepRestore(wanted=False)
+
+
+def _drop_open(seen: RestoreSeen) -> DropRestore | None:
+    """Drop the record if it may be PENDING, which is looked at once more right before."""
+    created = seen.memory.created
+    restore_id = seen.status.id or (created.id if created is not None else None)
+    may_be_pending = seen.status.status in {None, WireStatus.PENDING.value}
+    if restore_id is None or not may_be_pending or not seen.engine.is_usable:
+        return None
+    is_gone = seen.memory.view is not None and seen.memory.view.record is None
+    return None if is_gone else DropRestore(restore_id)
+
+
+def _decide_first_attempt(seen: RestoreSeen, now: datetime) -> RestoreDecision:
+    if seen.not_allowed is not None:
+        trouble = seen.not_allowed
+        return ReportRestore(
+            pending(trouble.reason, trouble.message, is_stalled=True), now + RECHECK
+        )
+    if seen.backup_id is None:
+        if seen.backup_trouble is None:
+            return RestRestore()
+        trouble = seen.backup_trouble
+        if seen.backup_is_lost:
+            return ReportRestore(failed(trouble.reason, trouble.message))
+        return ReportRestore(
+            pending(trouble.reason, trouble.message, is_stalled=trouble.needs_people)
+        )
+    if FINALIZER not in seen.metadata.finalizers:
+        return KeepRestore(wanted=True)  # before the first attempt, so that no record is left open
+    look = seen.memory.look
+    if look is None or now >= look.at + OPEN_LOOK:
+        return ListOpenRestores()
+    if look.records:
+        return ReportRestore(_in_the_way(look.records[0]), look.at + OPEN_LOOK)
+    offset = seen.engine.clock_offset
+    return WriteRestoreAhead(
+        RestoreSubmission(
+            backup_id=seen.backup_id,
+            submitted_at=now,
+            engine_time=now + offset if offset is not None else None,
+        )
+    )
+
+
+def _decide_attempt(
+    wanted: RestoreSpec, seen: RestoreSeen, submission: RestoreSubmission, now: datetime
+) -> RestoreDecision:
+    memory = seen.memory
+    if memory.unsent_attempt == submission.attempts:
+        body = CreateRestore(
+            backup_id=submission.backup_id, groups=tuple(group.value for group in wanted.groups)
+        )
+        return CreateRestoreRecord(submission.attempts, body)
+    refusal = memory.refusal
+    if refusal is not None and refusal.attempt == submission.attempts:
+        if refusal.error_class is ErrorClass.FINAL:
+            return ReportRestore(refused(refusal))
+        after = refusal.at + pause_after(submission.attempts)
+        message = explain_refusal(refusal)
+        if memory.look is not None and memory.look.records:
+            message = _in_the_way(memory.look.records[0]).message
+        return _again(submission, now, after, pending(refusal_reason(refusal.row), message))
+    return _decide_lost(wanted, seen, submission, now)
+
+
+def _decide_lost(
+    wanted: RestoreSpec, seen: RestoreSeen, submission: RestoreSubmission, now: datetime
+) -> RestoreDecision:
+    """Look for an attempt whose outcome is unknown: at most one restore is open (spec §4.0)."""
+    look, first = seen.memory.look, seen.memory.first_look_at
+    if look is None or first is None:
+        return ListOpenRestores()
+    ours = find_ours(wanted, submission, look)
+    if ours is not None:
+        return AdoptRestore(ours, is_found=True)
+    settled = first + SETTLE
+    message = f"The answer to attempt {submission.attempts} was lost; looking for its outcome."
+    if look.at >= settled:
+        after = settled + pause_after(submission.attempts - 1)
+        return _again(submission, now, after, pending("AnswerLost", message))
+    if now >= settled:
+        return ListOpenRestores()
+    return ReportRestore(pending("AnswerLost", message), settled)
+
+
+def find_ours(
+    wanted: RestoreSpec, submission: RestoreSubmission, look: OpenRestores
+) -> RestoreRecord | None:
+    """Find the open restore that came of this submission: same backup, same groups, not earlier."""
+    for record in look.records:
+        same = record.backup_id == submission.backup_id and set(record.groups or ()) == {
+            group.value for group in wanted.groups
+        }
+        began = wire_time(record.time_initiated)
+        if submission.engine_time is not None:
+            earliest = submission.engine_time - CLOCK_GRAIN
+        else:
+            earliest = submission.submitted_at - CLOCK_SKEW
+        if same and (began is None or began >= earliest):
+            return record
+    return None
+
+
+def pause_after(attempt: int) -> timedelta:
+    """Return how long to wait after the ``attempt``-th attempt (from 1) before the next."""
+    if attempt < 1:
+        return timedelta(0)
+    return min(LONGEST_PAUSE, FIRST_PAUSE * int(2 ** min(attempt - 1, 10)))
+
+
+def _again(
+    submission: RestoreSubmission, now: datetime, after: datetime, meanwhile: RestoreStanding
+) -> RestoreDecision:
+    """Store the next attempt once ``after`` has come; the times stay those of the first."""
+    if now < after:
+        return ReportRestore(meanwhile, after)
+    return WriteRestoreAhead(submission.model_copy(update={"attempts": submission.attempts + 1}))
+
+
+def _in_the_way(record: RestoreRecord) -> RestoreStanding:
+    what = record.backup_name or record.backup_filename or f"backup {record.backup_id}"
+    message = (
+        f"The engine has another open restore: {record.id}, of {what}, {record.status}, by"
+        f" {record.initiated_by or 'somebody'}. There can be one at a time; waiting until it is"
+        " over or dropped."
+    )
+    return pending("RestoreRunning", cut(message))

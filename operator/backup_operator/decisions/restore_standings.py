@@ -1,0 +1,94 @@
+"""The standings of a Restore that several rules share."""
+
+from backup_operator.decisions.facts import Refusal
+from backup_operator.decisions.refusals import cut, refusal_reason
+from backup_operator.decisions.restore_facts import RestoreSeen, RestoreStanding
+from backup_operator.resources.backup_status import Failure
+from backup_operator.resources.restore import RestoreSpec
+from backup_operator.resources.restore_status import RestorePhase
+
+NO_ACCESS = frozenset({"Unauthorized"})
+
+
+def pending(reason: str, message: str, *, is_stalled: bool = False) -> RestoreStanding:
+    """Build the standing of a Restore that waits to be requested."""
+    return RestoreStanding(
+        phase=RestorePhase.PENDING, reason=reason, message=cut(message), is_stalled=is_stalled
+    )
+
+
+def failed(reason: str, message: str, refusal: Refusal | None = None) -> RestoreStanding:
+    """Build the standing of a Restore that failed for good."""
+    failure = Failure(
+        http_status=refusal.http_status if refusal is not None else None,
+        code=refusal.code if refusal is not None else None,
+        reason=reason,
+        message=cut(message),
+    )
+    return RestoreStanding(
+        phase=RestorePhase.FAILED,
+        reason=reason,
+        message=failure.message,
+        is_over=True,
+        failure=failure,
+    )
+
+
+def refused(refusal: Refusal) -> RestoreStanding:
+    """Build the standing of a Restore that the engine does not take."""
+    return failed(refusal_reason(refusal.row), explain_refusal(refusal), refusal)
+
+
+def explain_refusal(refusal: Refusal) -> str:
+    """Say what the engine refused and why, with the code for the API reference."""
+    words = refusal.row.description if refusal.row is not None else "The engine refused it."
+    said = f"HTTP {refusal.http_status}, code {refusal.code}: {refusal.message}".rstrip(": ")
+    return cut(f"{words} ({said})")
+
+
+def cancelled(message: str) -> RestoreStanding:
+    """Build the standing of a Restore whose record was dropped."""
+    return RestoreStanding(
+        phase=RestorePhase.CANCELLED, reason="Cancelled", message=message, is_over=True
+    )
+
+
+def waiting(wanted: RestoreSpec, seen: RestoreSeen) -> RestoreStanding:
+    """Build the standing of a Restore whose engine cannot be asked.
+
+    Once it was launched that is expected: all services stop until the restore is over, and its
+    users and authorized services may be those of the archive afterwards (spec §9, §13 no. 15).
+    """
+    trouble = seen.engine.trouble
+    assert trouble is not None
+    if seen.status.launch is None:
+        return RestoreStanding(
+            phase=None,
+            reason=trouble.reason,
+            message=cut(trouble.message),
+            is_stalled=trouble.needs_people,
+        )
+    if trouble.reason in NO_ACCESS:
+        cause = (
+            "The restore may have replaced users and authorized services"
+            if "USERS_CONFIG" in wanted.groups
+            else "Its services may still be starting"
+        )
+        message = (
+            f"The engine no longer takes the operator's credentials. {cause}: store new ones in the"
+            " Secret that the BackupEngine names; the restore is followed again by itself."
+            f" ({trouble.message})"
+        )
+        return RestoreStanding(
+            phase=None,
+            reason="CredentialsWanted",
+            message=cut(message),
+            is_stalled=True,
+            wants_credentials=True,
+            is_approved=True,
+        )
+    message = (
+        "The engine does not answer, as is to be expected while a restore runs: all of its services"
+        f" stop. Looking until it is back. ({trouble.message})"
+    )
+    return RestoreStanding(phase=None, reason="EngineAway", message=cut(message), is_approved=True)
