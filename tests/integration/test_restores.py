@@ -7,13 +7,17 @@ import pytest
 from appliance.faults import Moment
 from appliance.restores import Outage
 from fixtures.kinds import Objects, restores
-from fixtures.scene import GROUP, Scene, find_condition
+from fixtures.scene import GROUP, Body, Scene, find_condition
 
 pytestmark = [pytest.mark.cluster, pytest.mark.process]
 
 CREATE = "POST /restores"
 LAUNCH = "POST /restores/{id}"
 GROUPS = ["DEPLOYMENT_CONFIG"]
+
+
+def is_running(restore: Body) -> bool:
+    return bool(restore.get("status", {}).get("phase") == "InProgress")
 
 
 async def allow(scene: Scene) -> Objects:
@@ -49,13 +53,13 @@ async def test_a_plan_is_shown_approved_by_digest_and_carried_out(scene: Scene) 
     await wanted.change("careful", mode="Apply", approvedPlan="sha256:something-else")
     await wanted.ready("careful", "False", "PlanChanged")
     await wanted.change("careful", approvedPlan=status["plan"]["digest"])
-    await wanted.until("careful", lambda one: one["status"].get("phase") == "InProgress")
+    await wanted.until("careful", is_running)
     scene.appliance.finish_restore(status["id"])
     body = await wanted.ready("careful", "True", "Succeeded")
 
     assert body["status"]["backupId"] == status["backupId"], "kept, though the engine forgets it"
     assert body["status"]["launch"]["digest"] == status["plan"]["digest"]
-    assert "finalizers" not in body["metadata"]
+    await wanted.until("careful", lambda one: "finalizers" not in one["metadata"])
     conditions = {one["type"]: one["status"] for one in body["status"]["conditions"]}
     assert {name for name, value in conditions.items() if value == "True"} == {
         *("Ready", "Planned", "Approved", "Complete", "Finished")
@@ -120,7 +124,7 @@ async def test_a_dropped_record_ends_as_cancelled(scene: Scene) -> None:
     wanted = await allow(scene)
     scene.appliance.restores.restore_seconds = None
     await request(scene, "dropped", mode="Apply", autoApprove=True)
-    body = await wanted.until("dropped", lambda one: one["status"].get("phase") == "InProgress")
+    body = await wanted.until("dropped", is_running)
     record = scene.appliance.restores.records[body["status"]["id"]]
     scene.appliance.restores.drop(record)
     body = await wanted.ready("dropped", "False", "Cancelled")
@@ -169,7 +173,7 @@ async def test_kill_9_at_a_request_never_restores_twice(
     else:
         hold.drop()
     await scene.operator.start()
-    body = await wanted.until("sturdy", lambda one: one["status"].get("phase") == "InProgress")
+    body = await wanted.until("sturdy", is_running)
     scene.appliance.finish_restore(body["status"]["id"])
     await wanted.ready("sturdy", "True", "Succeeded")
 

@@ -83,6 +83,7 @@ class RestoreSteps:
                     await client.start_plan(restore_id)
                     yield replace(memory, view=await self._look(client, restore_id))
                 case LaunchRestoreRecord(restore_id):
+                    yield replace(memory, view=None)  # if the answer is lost, the record tells
                     yield await self._launch(client, memory, restore_id)
                 case DropRestore(restore_id):
                     await _drop(client, restore_id)
@@ -105,14 +106,16 @@ class RestoreSteps:
     async def _launch(
         self, client: BackupApiClient, memory: RestoreMemory, restore_id: int
     ) -> RestoreMemory:
-        memory = replace(memory, view=None)  # whatever comes of it, the record tells
+        before = memory.view
+        memory = replace(memory, view=None)
         try:
             record = await client.launch_restore(restore_id)
         except RefusedError as trouble:
             if trouble.http_status >= SERVER_ERROR or needs_new_access(trouble):
                 raise
             return replace(memory, launch_refusal=self._refusal(trouble, 1))
-        is_in_cluster = await client.find_engine() is not None
+        # Nothing more is asked here: the services of an appliance are about to stop.
+        is_in_cluster = before is not None and before.is_in_cluster
         view = RestoreView(self._clock(), record, is_in_cluster)
         return replace(memory, view=view, launch_refusal=None)
 
