@@ -16,6 +16,7 @@ from backup_operator.reconcile.configurations import ConfigurationReconciler
 from backup_operator.reconcile.dispatch import Dispatcher, Reconciler
 from backup_operator.reconcile.engine_finding import EngineFinder
 from backup_operator.reconcile.engines import EngineReconciler
+from backup_operator.reconcile.hosts import HostReconciler
 from backup_operator.reconcile.memory import Memories
 from backup_operator.reconcile.observing import Observer
 from backup_operator.reconcile.queue import Account, WorkQueue
@@ -26,6 +27,7 @@ from backup_operator.resources.group import (
     BACKUP,
     BACKUP_CONFIGURATION,
     BACKUP_ENGINE,
+    BACKUP_HOST,
     BACKUP_SCHEDULE,
     RESTORE,
 )
@@ -73,6 +75,7 @@ class Term:
                 BACKUP_CONFIGURATION: ConfigurationReconciler(
                     cache, finder, writer, settings.sweep_interval, clock
                 ),
+                BACKUP_HOST: HostReconciler(cache, finder, writer, settings.sweep_interval, clock),
                 RESTORE: RestoreReconciler(cache, finder, writer, clock),
                 BACKUP_SCHEDULE: ScheduleReconciler(cluster, cache, dispatcher.saw, writer, clock),
             }

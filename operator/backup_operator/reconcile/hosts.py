@@ -61,7 +61,7 @@ class HostReconciler:
         """Tell what the engine says; returns when to look again. Raises RetryLaterError."""
         return await self._stepper.run(key, self._tell, self._tell_invalid)
 
-    async def _tell(self, entry: Entry, body: dict[str, Any]) -> Resting | None:
+    async def _tell(self, _: Entry, body: dict[str, Any]) -> Resting | None:
         resource = BackupHostResource.from_body(body)
         if resource.metadata.is_deleting:
             return Resting()

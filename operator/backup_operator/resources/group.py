@@ -61,8 +61,8 @@ BACKUP_CONFIGURATION = Kind(
 )
 RESTORE = Kind("Restore", "restores", "restore", "rst", is_namespaced=True)
 
-KINDS = (BACKUP_ENGINE, BACKUP, BACKUP_SCHEDULE, BACKUP_CONFIGURATION, RESTORE)
+KINDS = (BACKUP_ENGINE, BACKUP, BACKUP_SCHEDULE, BACKUP_CONFIGURATION, BACKUP_HOST, RESTORE)
 """Every kind that the operator watches; engines first, for the others ask for them."""
 
-USERS_OF_ENGINES = (BACKUP, BACKUP_CONFIGURATION, RESTORE)
+USERS_OF_ENGINES = (BACKUP, BACKUP_CONFIGURATION, BACKUP_HOST, RESTORE)
 """Kinds whose objects wait for an engine."""
