@@ -4,6 +4,7 @@ pydantic's JSON schema refers to shared definitions, spells "absent" as ``anyOf 
 no 64-bit format; a structural schema has none of that, so each node is rewritten.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from backup_operator.resources.rules import VALIDATIONS
 
 RULE_MEMBERS = ("rule", "message", "fieldPath")
 
+_SOURCE = re.compile(r" \(spec §[^)]*\)")  # of no use to whoever asks kubectl
 _DROPPED = frozenset({"title", "$defs"})
 _LONG = 2**63
 _REFERENCE = "#/$defs/"
@@ -44,7 +46,7 @@ def _rewrite(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> Schema:
             case "default" if value is None or isinstance(value, Mapping) or value in ([], ""):
                 pass  # absent means the same, and an object stays as small as it was written
             case "description":
-                schema[keyword] = value.replace("``", "`")
+                schema[keyword] = _SOURCE.sub("", value).replace("``", "`")
             case _ if keyword == VALIDATIONS:
                 schema[keyword] = [
                     {member: rule[member] for member in RULE_MEMBERS if member in rule}
