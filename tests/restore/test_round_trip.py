@@ -97,7 +97,7 @@ async def test_a_restore_killed_three_times_ends_right_when_run_again(stage: Sta
             *command, env=ENVIRONMENT, stdout=asyncio.subprocess.DEVNULL
         )
         async with deadline() as expired:
-            while await count_maps(stage) <= moment and process.returncode is None:
+            while await stage.count_config_maps() <= moment and process.returncode is None:
                 expired(f"{moment} objects restored (seed {seed})")
                 await asyncio.sleep(0.01)
         if process.returncode is None:
@@ -113,12 +113,3 @@ async def test_a_restore_killed_three_times_ends_right_when_run_again(stage: Sta
     await stage.equals(before)
     pairs = await owner_uids(stage)
     assert [told for told, _ in pairs] == [true for _, true in pairs]
-
-
-async def count_maps(stage: Stage) -> int:
-    found = 0
-    for namespace in ("a", "b"):
-        path = f"/api/v1/namespaces/{stage.prefix}-{namespace}/configmaps"
-        _, body = await stage.request("GET", path, params={"limit": "1"})
-        found += len(body["items"]) + (body["metadata"].get("remainingItemCount") or 0)
-    return found

@@ -138,6 +138,15 @@ class Stage:
             found[f"{entry.kind} {entry.namespace or ''}/{entry.name}"] = json.loads(line)
         return found
 
+    async def count_config_maps(self) -> int:
+        """Count those of a scene's namespaces."""
+        found = 0
+        for namespace in ("a", "b"):
+            path = f"/api/v1/namespaces/{self.prefix}-{namespace}/configmaps"
+            _, body = await self.request("GET", path, params={"limit": "1"})
+            found += len(body["items"]) + (body["metadata"].get("remainingItemCount") or 0)
+        return found
+
     async def wipe(self, *, is_awaited: bool = True) -> None:
         """Delete everything of ours and, unless the test is over, wait until it is gone."""
         ours: dict[str, Kind] = {}
