@@ -90,7 +90,15 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     add(
         "--tls-name", action="append", metavar="NAME", help="further name of the server; repeatable"
     )
+    add(
+        "--archive-credentials-file",
+        type=Path,
+        metavar="F",
+        help="credentials of the bucket (default: the environment, or workload identity)",
+    )
     add("--scan-interval", type=float, metavar="S", help="seconds between looks at the archives")
+    add("--verify-interval", type=float, metavar="S", help="seconds until an archive is read again")
+    add("--verify-rate", type=int, metavar="N", help="bytes a second to verify at; 0: no bound")
     add("--nightly-at", metavar="HH:MM", help="when nightly runs begin (default: 00:00)")
     add("--time-zone", metavar="ZONE", help="of --nightly-at, such as Europe/Berlin (default: UTC)")
     add("--log-level", metavar="LEVEL", help="debug, info (default), warning or error")

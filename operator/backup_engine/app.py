@@ -21,6 +21,7 @@ from backup_api.extensions.engine import (
     VERIFICATION_EXTENSION,
 )
 from backup_engine.api_versions import list_api_versions
+from backup_engine.archive.bucket import BucketAccess
 from backup_engine.archive.encryption import Recipients, load_identities, load_recipients
 from backup_engine.archive.places import ArchivePlaces
 from backup_engine.archive.signing_directory import SigningDirectory
@@ -73,6 +74,7 @@ from backup_engine.runs.capturing import Capturing
 from backup_engine.runs.claims import ClaimKind, Claims, Lease
 from backup_engine.runs.deploying import Deployer, Preparation
 from backup_engine.runs.host_watch import PACE, HostWatch, WatchPace
+from backup_engine.runs.lookout import Lookout, LookoutRules, build_lookout
 from backup_engine.runs.nightly import Nightly, NightlyRules
 from backup_engine.runs.origins import Origins
 from backup_engine.runs.planning import Planning
@@ -81,8 +83,8 @@ from backup_engine.runs.restoring import ArchiveOpener, RestoreRules, Restoring
 from backup_engine.runs.rules import DeployedRules, ReadRules
 from backup_engine.runs.runner import Runner
 from backup_engine.runs.safekeeping import UNPROTECTED, Safekeeping
+from backup_engine.runs.scanning import ScanRules
 from backup_engine.runs.schedule import NightlySchedule
-from backup_engine.runs.watch import ArchiveWatch
 from backup_engine.serving import EngineServer, open_listener
 from backup_engine.settings import DEFAULT_ENGINE_NAME, Settings, UsageError
 from backup_engine.tls.directory import ensure_self_signed
@@ -125,6 +127,7 @@ class Engine:
     nightly: Nightly
     restorer: Restorer
     host_watch: HostWatch
+    lookout: Lookout
 
     @property
     def background(self) -> tuple[Callable[[], Awaitable[None]], ...]:
@@ -133,9 +136,12 @@ class Engine:
             self.claims.run,
             self.runner.run,
             self.deployer.run,
-            self.alone(ClaimKind.NIGHTLY, self.nightly.run),
             self.restorer.run,
             self.host_watch.run,
+            self.alone(ClaimKind.NIGHTLY, self.nightly.run),
+            self.alone(ClaimKind.WATCH, self.lookout.watch.run),
+            self.alone(ClaimKind.SCAN, self.lookout.scan.run),
+            self.alone(ClaimKind.COMPATIBILITY, self.lookout.compatibility.run),
         )
 
     def alone(
@@ -157,6 +163,7 @@ class Conduct:
     safekeeping: Safekeeping = UNPROTECTED
     engine_name: str = DEFAULT_ENGINE_NAME
     host_pace: WatchPace = PACE
+    lookout: LookoutRules = field(default_factory=LookoutRules)
 
 
 async def build_engine(
@@ -195,7 +202,17 @@ async def build_engine(
     )
     app = build_app(database, gate, cases, product)
     watch = HostWatch(database, cluster, conduct.engine_name, conduct.host_pace)
-    return Engine(app, claims, runner, deployer, nightly, restorer, watch)
+    lookout = build_lookout(
+        database,
+        places,
+        cluster,
+        console=console,
+        product_version=product.version,
+        safekeeping=conduct.safekeeping,
+        clock=clock,
+        rules=conduct.lookout,
+    )
+    return Engine(app, claims, runner, deployer, nightly, restorer, watch, lookout)
 
 
 def build_restorer(
@@ -278,7 +295,7 @@ async def serve(settings: Settings, environment: Mapping[str, str]) -> None:
         signing_work = await _share_signing(settings, directory, secrets)
         tokens = await _open_tokens(settings, directory)
         archive_url = settings.archive_url or directory.archives.as_uri()
-        places = ArchivePlaces(archive_url)
+        places = ArchivePlaces(archive_url, BucketAccess(settings.archive_credentials_file))
         store = places.open(None)
         if settings.archive_url is None:
             await store.ensure_no_leftovers()
@@ -296,14 +313,16 @@ async def serve(settings: Settings, environment: Mapping[str, str]) -> None:
             lease=Lease(settings.takeover_after),
             safekeeping=safekeeping,
             engine_name=settings.engine_name,
+            lookout=LookoutRules(
+                settings.scan_interval,
+                ScanRules(settings.verify_interval, settings.verify_rate or None),
+            ),
         )
         engine = await build_engine(database, cluster, places, gate, installed_product(), conduct)
         if not database.is_shared:  # the lock says that no other engine is alive
             await engine.claims.clear()
         server = EngineServer(engine.app, listener, tls)
-        watch = ArchiveWatch(database, places, settings.scan_interval, safekeeping)
-        looking = engine.alone(ClaimKind.WATCH, watch.run)
-        await _run_together(server, (*engine.background, looking, *certificate_work, *signing_work))
+        await _run_together(server, (*engine.background, *certificate_work, *signing_work))
 
 
 async def _run_together(

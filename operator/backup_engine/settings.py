@@ -14,6 +14,7 @@ from backup_engine.cluster_keys.secrets import SecretRef, parse_secret_ref
 from backup_engine.errors import EngineError
 from backup_engine.records.sqlite import is_sqlite
 from backup_engine.runs.claims import TAKEOVER_S
+from backup_engine.runs.scanning import VERIFY_BYTES_PER_S, VERIFY_EVERY_S
 from backup_engine.runs.schedule import parse_time_of_day
 
 PREFIX: Final = "BACKUP_ENGINE_"
@@ -90,7 +91,10 @@ class Settings(BaseSettings):
     signing_secret: Annotated[SecretRef | None, NoDecode] = None
     plain_http: bool = False
     tls_name: Annotated[tuple[str, ...], NoDecode] = ()
+    archive_credentials_file: Path | None = None
     scan_interval: float = Field(default=60.0, gt=0)  # seconds
+    verify_interval: float = Field(default=VERIFY_EVERY_S, gt=0)  # seconds
+    verify_rate: int = Field(default=VERIFY_BYTES_PER_S, ge=0)  # bytes a second; 0: unbounded
     nightly_at: Annotated[time, NoDecode] = time(0, 0)
     time_zone: Annotated[ZoneInfo, NoDecode] = ZoneInfo("UTC")
     log_level: str = "info"
@@ -140,6 +144,7 @@ class Settings(BaseSettings):
         "data_dir",
         "kubeconfig",
         "token_file",
+        "archive_credentials_file",
         "users_file",
         "database_password_file",
         "tls_cert",

@@ -13,6 +13,7 @@ import pytest
 
 from backup_engine.archive.bucket import CredentialsFile
 from backup_engine.archive.errors import ArchiveExistsError, ArchiveMissingError, StorageError
+from backup_engine.archive.segments import ResumableWriter
 from backup_engine.archive.store import UPLOAD_BYTES, ArchiveStore, BucketAccess
 from backup_engine.archive.verifying import verify_archive
 from fixtures.s3_faults import Fault, FaultyProxy
@@ -103,6 +104,42 @@ async def test_of_two_writers_to_a_bucket_the_later_one_is_refused_and_leaves_no
 
     assert await bucket_store.reader(NAME).read(0, 4) == b"fast"
     assert "<Upload>" not in s3_server.list_uploads(bucket)
+
+
+async def test_of_writers_that_complete_a_large_name_at_the_same_moment_one_wins(
+    bucket_store: ArchiveStore,
+) -> None:
+    contents = [os.urandom(LARGE) for _ in range(3)]
+
+    ends = await asyncio.gather(
+        *(write(bucket_store, content) for content in contents), return_exceptions=True
+    )
+
+    reasons = {end.reason for end in ends if isinstance(end, StorageError)}
+    assert [end for end in ends if end is None] == [None]
+    assert reasons <= {"ArchiveExists", "StorageBusy"}
+    winner = contents[ends.index(None)]
+    assert await bucket_store.reader(NAME).read(0, LARGE) == winner
+    assert await bucket_store.list_names() == [NAME]
+
+
+async def test_a_reservation_left_by_a_crash_is_its_successors_and_nobody_elses(
+    bucket_store: ArchiveStore, s3_server: S3Server, bucket: str
+) -> None:
+    left = f"/{bucket}/some/place/.staging/{NAME}/reservation"
+    assert s3_server.call("PUT", left, body=b"the same capture").status == 200
+
+    with pytest.raises(StorageError) as caught:
+        await write(bucket_store, bytes(LARGE))
+    successor: ResumableWriter[None] = bucket_store.resumable_writer(NAME, "the same capture")
+    async with successor as place:
+        await place.write(bytes(LARGE))
+        await place.publish()
+    await bucket_store.discard_staging(NAME)
+
+    assert caught.value.reason == "StorageBusy"
+    assert await bucket_store.find_size(NAME) == LARGE
+    assert s3_server.call("GET", left).status == 404
 
 
 @pytest.mark.parametrize("error", [RuntimeError, asyncio.CancelledError])
@@ -329,7 +366,7 @@ async def test_a_bucket_with_object_lock_keeps_its_archives(
     content = os.urandom(LARGE)
     await write(store, content)
 
-    versions = s3_server.call("GET", f"/{locked}", "versions=").body
+    versions = s3_server.call("GET", f"/{locked}", "prefix=place%2Fbackup&versions=").body
     version = versions.partition("<VersionId>")[2].partition("<")[0]
     refused = s3_server.call("DELETE", f"/{locked}/place/{NAME}", f"versionId={version}")
 

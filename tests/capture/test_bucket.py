@@ -1,5 +1,6 @@
 """Captures into a bucket of a real S3 server."""
 
+import asyncio
 import secrets
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from backup_engine.archive.store import ArchiveStore, BucketAccess
 from backup_engine.capture.run import CaptureError, CaptureRequest, capture, verify_archive
 from backup_engine.cluster import ClusterConnection
+from fixtures.journal import KeptJournal
 from fixtures.s3_server import S3Server
 from listserver import Listing, ListServer, a_config_map
 
@@ -55,6 +57,30 @@ async def test_a_large_capture_goes_to_a_bucket_as_one_whole_archive(
     with pytest.raises(CaptureError) as caught:
         await capture(REQUEST, cluster, store)
     assert caught.value.reason == "ArchiveExists"
+
+
+async def test_a_capture_that_was_cut_off_goes_on_in_the_bucket(
+    server: ListServer, cluster: ClusterConnection, bucket: str
+) -> None:
+    store = ArchiveStore.open(f"s3://{bucket}/archives", HASTY)
+    server.add(Listing("", "v1", "secrets", "Secret", [a_config_map("last")]))
+    server.hold("/api/v1/secrets")
+    journal = KeptJournal()
+    running = asyncio.create_task(capture(REQUEST, cluster, store, journal=journal))
+    await asyncio.wait_for(journal.grown.wait(), 60)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    server.held["/api/v1/secrets"].set()
+    server.requests.clear()
+    other = ArchiveStore.open(f"s3://{bucket}/archives", HASTY)  # as another replica would
+
+    outcome = await capture(REQUEST, cluster, other, journal=journal)
+    await other.discard_staging(outcome.archive_name)
+
+    assert "/api/v1/configmaps" not in {path for path, _ in server.requests}
+    assert outcome.objects == 21
+    assert (await verify_archive(other, outcome.archive_name)).is_valid
+    assert await other.list_names() == [outcome.archive_name]
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ async def test_a_capture_past_its_time_limit_is_failed(
     assert "TimeLimitExceeded" in caplog.text
 
 
-async def test_a_capture_cut_off_by_a_crash_starts_over_under_its_id(
+async def test_a_capture_cut_off_by_a_crash_is_carried_on_under_its_id(
     tmp_path: Path, source: ListServer, resting: LocalEngine, database_url: str
 ) -> None:
     source.hold(HELD)

@@ -70,6 +70,7 @@ class ListServer:
         self.changed = asyncio.Event()
         self.is_indenting = False
         self.is_old = False
+        self.answers_after_s = 0.0
         self.url = ""
 
     def add(self, *listings: Listing) -> None:
@@ -124,6 +125,8 @@ class ListServer:
         if request.path in self.held:
             self.reached.set()
             await self.held[request.path].wait()
+        if self.answers_after_s:
+            await asyncio.sleep(self.answers_after_s)
         fault = self._due(request.path, query)
         if fault is not None and fault.status == 0:
             assert request.transport is not None

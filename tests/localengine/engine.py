@@ -23,11 +23,12 @@ from backup_engine.cluster import ClusterConnection
 from backup_engine.product import Product
 from backup_engine.records.database import Database
 from backup_engine.records.sqlite import build_sqlite_url
-from backup_engine.runs.claims import ClaimKind, Lease
+from backup_engine.runs.claims import Lease
 from backup_engine.runs.host_watch import WatchPace
+from backup_engine.runs.lookout import LookoutRules
 from backup_engine.runs.nightly import NightlyRules
 from backup_engine.runs.rules import CaptureRules
-from backup_engine.runs.watch import ArchiveWatch
+from backup_engine.runs.scanning import ScanRules
 
 TOKEN = "0f8fad5b-d9cb-469f-a165-70867728950e"
 BACKUPS = "/api/backup_and_restore/backups"
@@ -48,14 +49,11 @@ class LocalEngine:
     cluster: ClusterConnection
     client: httpx2.AsyncClient
     parts: Engine
-    watch: ArchiveWatch
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     def start(self) -> None:
         """Let all that runs beside the app work from now on."""
-        watch = self.parts.alone(ClaimKind.WATCH, self.watch.run)
-        works = (*self.parts.background, watch)
-        self.tasks = [asyncio.create_task(_work(work)) for work in works]
+        self.tasks = [asyncio.create_task(_work(work)) for work in self.parts.background]
 
     async def stop(self) -> None:
         """End runner and watch, as a crash would, as far as the database can tell."""
@@ -130,6 +128,7 @@ async def local_engine(
     users: str | None = None,
     database_url: str | None = None,
     lease: Lease | None = None,
+    scan: ScanRules | None = None,
 ) -> AsyncIterator[LocalEngine]:
     """Compose an engine on ``directory``; a second one stands for the first, restarted.
 
@@ -167,7 +166,10 @@ async def local_engine(
 
         read_rules = tight if time_limit_s is not None else None
         rules = nightly or NightlyRules()
-        conduct = Conduct(clock, rules, read_rules, lease=lease or Lease(), host_pace=PACE)
+        lookout = LookoutRules(0.05, scan or ScanRules(look_every_s=0.05), served_every_s=0.1)
+        conduct = Conduct(
+            clock, rules, read_rules, lease=lease or Lease(), host_pace=PACE, lookout=lookout
+        )
         parts = await build_engine(database, cluster, places, gate, PRODUCT, conduct)
         client = await opened.enter_async_context(
             httpx2.AsyncClient(
@@ -176,7 +178,6 @@ async def local_engine(
                 headers={"SEC": TOKEN, "Accept": "application/json"},
             )
         )
-        watch = ArchiveWatch(database, places, interval_s=0.05)
-        engine = LocalEngine(directory, database, cluster, client, parts, watch)
+        engine = LocalEngine(directory, database, cluster, client, parts)
         opened.push_async_callback(engine.stop)
         yield engine

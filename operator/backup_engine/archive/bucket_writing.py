@@ -1,46 +1,33 @@
 """Writes a new archive into a bucket: one create-only put, or a multipart upload.
 
-An upload is invisible until it is completed. obstore has a create-only put for what fits into
-memory, but no create-only completion of an upload: there the name is checked before the first and
-the last byte, and two writers of the same name within that moment are told apart by nobody. Names
-hold the backup's name and its start in ms: only one run repeated on two replicas could get there.
+An upload is invisible until it is completed. What fits into memory is one create-only put; an
+upload is completed under a reservation of its name, so that of two writers one is refused.
 """
 
 import asyncio
-from collections.abc import Awaitable
+import secrets
 from types import TracebackType
-from typing import Final, Protocol, Self, TypeVar
+from typing import Final, Self
 
 import obstore
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
 
 from backup_engine.archive.errors import ArchiveExistsError
+from backup_engine.archive.reservation import Bucket, reserved
 
 UPLOAD_BYTES: Final = 8 * 1024 * 1024  # of one piece of a multipart upload
 PIECES_ABREAST: Final = 2
 ABORT_S: Final = 10.0
 
-T = TypeVar("T")
-
-
-class Bucket(Protocol):
-    """What the writer needs of its store."""
-
-    def location(self, name: str) -> str:
-        """Return the name's place, for messages."""
-
-    async def find_size(self, name: str) -> int | None:
-        """Return the size of what has the name, None if nothing has."""
-
-    async def answer(self, name: str, call: Awaitable[T]) -> T:
-        """Await one call of obstore and raise its trouble as ours."""
-
 
 class BucketWriter:
     """Holds back the first piece: a small archive is one create-only put, a big one an upload."""
 
-    def __init__(self, store: Bucket, objects: ObjectStore, name: str) -> None:
+    def __init__(
+        self, store: Bucket, objects: ObjectStore, name: str, owner: str | None = None
+    ) -> None:
+        self._owner = owner or secrets.token_hex(8)  # None: nobody else goes on with this
         self._store = store
         self._objects = objects
         self._name = name
@@ -49,7 +36,8 @@ class BucketWriter:
 
     async def __aenter__(self) -> Self:
         """Begin; raises ArchiveExistsError if the name is taken."""
-        await self._ensure_free()
+        if await self._store.find_size(self._name) is not None:
+            raise ArchiveExistsError(self._store.location(self._name))
         return self
 
     async def __aexit__(
@@ -69,8 +57,8 @@ class BucketWriter:
             await self._store.answer(self._name, put)
             return
         try:
-            await self._ensure_free()
-            await self._store.answer(self._name, self._upload.close())
+            async with reserved(self._store, self._objects, self._name, self._owner):
+                await self._store.answer(self._name, self._upload.close())
         except BaseException as trouble:
             await self._abort(trouble)
             raise
@@ -110,7 +98,3 @@ class BucketWriter:
 
         # shielded: a second cancellation must not leave the pieces behind
         await asyncio.shield(asyncio.create_task(abort()))
-
-    async def _ensure_free(self) -> None:
-        if await self._store.find_size(self._name) is not None:
-            raise ArchiveExistsError(self._store.location(self._name))

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 
-from backup_engine.archive.store import ArchiveStore
+from backup_engine.archive.store import ArchiveStore, BucketAccess
 
 _DIRECTORY_SCHEME: Final = "file"
 
@@ -12,8 +12,9 @@ _DIRECTORY_SCHEME: Final = "file"
 class ArchivePlaces:
     """One archive URL, and stores below other directories (or prefixes) of the same kind."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, access: BucketAccess | None = None) -> None:
         self._url = url
+        self._access = access
         parts = urlsplit(url)
         self._root = f"{parts.scheme}://{parts.netloc}"
         self._is_directory = parts.scheme == _DIRECTORY_SCHEME
@@ -36,7 +37,7 @@ class ArchivePlaces:
     def open(self, path: str | None) -> ArchiveStore:
         """Open the store at ``path``, None being the archive URL's own; raises StorageError."""
         if path is None:
-            return ArchiveStore.open(self._url)
+            return ArchiveStore.open(self._url, self._access)
         if self._is_directory:
             return ArchiveStore.open(Path(path).as_uri())
-        return ArchiveStore.open(self._root + quote(path))
+        return ArchiveStore.open(self._root + quote(path), self._access)

@@ -61,9 +61,10 @@ class StagedFile:
     The lock matters on cancellation: a thread that still writes must not meet a closed descriptor.
     """
 
-    def __init__(self, directory: Path, name: str) -> None:
+    def __init__(self, directory: Path, name: str, staged: Path | None = None) -> None:
         self._final = directory / name
-        self._staged = directory / f".{name}.{secrets.token_hex(4)}{STAGING_SUFFIX}"
+        unique = f".{name}.{secrets.token_hex(4)}{STAGING_SUFFIX}"
+        self._staged = staged or directory / unique
         self._descriptor = -1
         self._turn = threading.Lock()
         self._is_over = False
@@ -76,9 +77,7 @@ class StagedFile:
             ensure_private_directory(self._final.parent)
             if self._final.exists():
                 raise ArchiveExistsError(str(self._final))
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-            self._descriptor = os.open(self._staged, flags, FILE_MODE)
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+            self._descriptor = self._create()
             if os.fstat(self._descriptor).st_nlink == 0:
                 os.close(self._descriptor)
                 self._descriptor = -1
@@ -86,6 +85,12 @@ class StagedFile:
                     "StorageFailed",
                     f"{self._staged} was removed as a leftover before it was locked; try again",
                 )
+
+    def _create(self) -> int:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        descriptor = os.open(self._staged, flags, FILE_MODE)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        return descriptor
 
     def write(self, content: bytes) -> None:
         """Append ``content``; raises OSError."""

@@ -24,6 +24,10 @@ from backup_engine.archive.bucket import (
 from backup_engine.archive.bucket_writing import UPLOAD_BYTES, BucketWriter
 from backup_engine.archive.errors import ArchiveExistsError, ArchiveMissingError, StorageError
 from backup_engine.archive.names import is_archive_name, parse_safe_name
+from backup_engine.archive.pacing import UNPACED, ReadPace
+from backup_engine.archive.resumable_file import ResumableFile, discard_capture
+from backup_engine.archive.resumable_upload import ResumableUpload, discard_upload
+from backup_engine.archive.segments import NoteT, ResumableWriter
 from backup_engine.archive.staging import (
     StagedFile,
     ensure_private_directory,
@@ -126,13 +130,21 @@ class ArchiveStore:
 
     async def list_names(self) -> list[str]:
         """Return the names of all archives, sorted; raises ArchiveMissingError without a store."""
+        return sorted(await self.list_sizes())
+
+    async def list_sizes(self) -> dict[str, int]:
+        """Return the size of each archive in bytes, by name; raises as ``list_names`` does."""
         objects = await self._get_objects()
         found = await self.answer("", obstore.list_with_delimiter_async(objects))
-        return sorted(entry["path"] for entry in found["objects"] if is_archive_name(entry["path"]))
+        return {
+            entry["path"]: entry["size"]
+            for entry in found["objects"]
+            if is_archive_name(entry["path"])
+        }
 
-    def reader(self, name: str) -> "StoreReader":
+    def reader(self, name: str, pace: ReadPace = UNPACED) -> "StoreReader":
         """Return a reader of one archive; whether it exists shows at the first read."""
-        return StoreReader(self, name)
+        return StoreReader(self, name, pace)
 
     def writer(self, name: str) -> StoreWriter:
         """Return the writer of one new archive, to be entered with ``async with``."""
@@ -141,6 +153,27 @@ class ArchiveStore:
             return _DirectoryWriter(self._directory, name)
         assert self._objects is not None
         return BucketWriter(self, self._objects, name)
+
+    def resumable_writer(self, name: str, owner: str) -> ResumableWriter[NoteT]:
+        """Return the writer of an archive that another process can go on with.
+
+        To be entered with ``async with``. ``owner`` is the same for each process that works on it.
+        """
+        parse_safe_name(name)
+        if self._directory is not None:
+            return ResumableFile[NoteT](self._directory, name)
+        assert self._objects is not None
+        return ResumableUpload[NoteT](self, self._objects, name, owner)
+
+    async def discard_staging(self, name: str) -> None:
+        """Remove what a resumable writer left behind, if anything; raises StorageError."""
+        directory = self._directory
+        if directory is not None:
+            parse_safe_name(name)
+            await _blocking(lambda: discard_capture(directory, name), directory)
+            return
+        assert self._objects is not None
+        await discard_upload(self, self._objects, name)
 
     async def read_range(self, name: str, offset: int, length: int) -> bytes:
         """Read ``length`` bytes of one archive from ``offset`` on; raises StorageError."""
@@ -193,8 +226,9 @@ class ArchiveStore:
 class StoreReader:
     """Ranged reads of one archive."""
 
-    def __init__(self, store: ArchiveStore, name: str) -> None:
+    def __init__(self, store: ArchiveStore, name: str, pace: ReadPace = UNPACED) -> None:
         self._store = store
+        self._pace = pace
         self.name = name
 
     @property
@@ -213,6 +247,7 @@ class StoreReader:
         """Read ``length`` bytes from ``offset`` on, fewer where the archive ends before."""
         if length <= 0:
             return b""
+        await self._pace.spend(length)
         return await self._store.read_range(self.name, offset, length)
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from backup_engine.archive.encryption import NO_IDENTITIES, Identities
@@ -36,6 +36,7 @@ from backup_engine.archive.manifest import (
     ensure_readable,
     parse_document,
 )
+from backup_engine.archive.pacing import UNPACED, ReadPace
 from backup_engine.archive.reading import (
     SealedArchive,
     ensure_digest,
@@ -62,11 +63,13 @@ class Verification:
     """The verdict on one archive; ``reason`` is a stable CamelCase word.
 
     A valid one is Verified, or StoredBytesVerified: encrypted, and checked without decrypting.
+    ``header`` is what a valid archive tells of its origin in clear.
     """
 
     is_valid: bool
     reason: str
     message: str
+    header: Header | None = field(default=None, compare=False)
 
 
 async def verify_archive(
@@ -75,25 +78,28 @@ async def verify_archive(
     *,
     trust: Trust | None = None,
     identities: Identities = NO_IDENTITIES,
+    pace: ReadPace = UNPACED,
 ) -> Verification:
     """Check the whole archive and tell the first thing wrong with it (spec §3.0, ``is_valid``).
 
-    With ``trust`` the signature is judged. Without identities the contents of an encrypted archive
-    are not looked at, but each stored byte still is. Reads all of it once, one part in memory.
+    ``pace`` bounds how fast it is read. With ``trust`` the signature is judged. Without identities
+    the contents of an encrypted archive are not looked at, but each stored byte still is. Reads all
+    of it once, one part in memory.
     Raises StorageError if the store cannot be read: that says nothing about the archive.
     """
     try:
-        sealed = await SealedArchive.open(store.reader(name))
+        sealed = await SealedArchive.open(store.reader(name, pace))
         table = await sealed.read_table(trust)
         judged = _describe_signature(sealed, trust)
         if sealed.is_encrypted and not identities.keys:
-            await _verify_stored(sealed, table)
+            header = await _verify_stored(sealed, table)
             return Verification(
                 is_valid=True,
                 reason=VERIFIED_STORED,
                 message=f"{len(table.members)} members checked without decrypting, {judged}",
+                header=header,
             )
-        manifest = await _verify_contents(sealed, table, identities)
+        header, manifest = await _verify_contents(sealed, table, identities)
     except (
         ArchiveMissingError,
         ArchiveDamagedError,
@@ -108,6 +114,7 @@ async def verify_archive(
         reason=VERIFIED,
         message=f"{totals.objects} objects of {totals.kinds} kinds in {totals.parts} parts,"
         f" {judged}",
+        header=header,
     )
 
 
@@ -127,7 +134,7 @@ async def _verify_stored(sealed: SealedArchive, table: MemberTable) -> Header:
 
 async def _verify_contents(
     sealed: SealedArchive, table: MemberTable, identities: Identities
-) -> Manifest:
+) -> tuple[Header, Manifest]:
     try:
         manifest = await sealed.read_manifest(identities)
     except ArchiveLockedError:
@@ -162,7 +169,7 @@ async def _verify_contents(
             await asyncio.to_thread(ensure_objects, part, lines, content)
             part, lines = None, b""
     ensure_counts(manifest)
-    return manifest
+    return header, manifest
 
 
 async def _verify_layout(sealed: SealedArchive, table: MemberTable) -> Header:

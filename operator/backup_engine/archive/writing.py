@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from backup_engine.archive.envelope import (
     HEADER_PATH,
@@ -37,20 +38,21 @@ from backup_engine.archive.manifest import (
 )
 from backup_engine.archive.part import Packed, Part
 from backup_engine.archive.protection import UNPROTECTED, Protection
-from backup_engine.archive.store import StoreWriter
 from backup_engine.archive.tarform import BLOCK_BYTES, END_OF_TAR, build_member
 
 
+class Place(Protocol):
+    """Where the bytes of an archive go; somebody else makes them visible, or not."""
+
+    async def write(self, content: bytes) -> None:
+        """Append ``content``; raises StorageError."""
+
+
 class ArchiveWriter:
-    """One archive under way: ``begin``, any number of ``add``, ``commit``.
+    """One archive under way: ``begin`` or ``resume``, any number of ``add``, ``commit``."""
 
-    Works inside an entered StoreWriter, which makes the bytes visible, or not, when it is left.
-    """
-
-    def __init__(
-        self, store: StoreWriter, origin: Origin, protection: Protection = UNPROTECTED
-    ) -> None:
-        self._store = store
+    def __init__(self, place: Place, origin: Origin, protection: Protection = UNPROTECTED) -> None:
+        self._place = place
         self._origin = origin
         self._recipients = protection.recipients
         self._signer = protection.signer
@@ -63,13 +65,26 @@ class ArchiveWriter:
 
     async def begin(self) -> None:
         """Write the header; raises StorageError, and SigningError for a signer past its end."""
-        if self._signer is not None:
-            initiated_ms = self._origin.backup.time_initiated_ms
-            self._valid_at_ms = self._signer.choose_time_ms(initiated_ms)
-        header = build_header(self._origin, self._recipients.encryption)
-        self._header = await self._append(HEADER_PATH, encode_document(header))
+        self._choose_time()
+        self._header = await self._append(HEADER_PATH, self._encode_header())
 
-    async def add(self, part: Part) -> None:
+    def resume(self, parts: Sequence[PartEntry], size_bytes: int) -> None:
+        """Go on behind what another process began; raises SigningError as ``begin`` does.
+
+        The place holds ``size_bytes``: the header of this very archive, then ``parts``.
+        """
+        self._choose_time()
+        content = self._encode_header()
+        self._header = StoredMember(
+            path=HEADER_PATH,
+            offset=BLOCK_BYTES,
+            size_bytes=len(content),
+            sha256=hashlib.sha256(content).hexdigest(),
+        )
+        self._parts = list(parts)
+        self.size_bytes = size_bytes
+
+    async def add(self, part: Part) -> PartEntry:
         """Write one part and its index, packed for this archive; raises StorageError.
 
         Raises ValueError for one that is packed for another: what is clear must not slip in.
@@ -80,7 +95,9 @@ class ArchiveWriter:
         paths = build_part_paths(len(self._parts) + 1, encryption)
         content = await self._append_packed(paths[0], part.content)
         index = await self._append_packed(paths[1], part.index)
-        self._parts.append(build_part_entry(part, content, index))
+        entry = build_part_entry(part, content, index)
+        self._parts.append(entry)
+        return entry
 
     async def commit(
         self,
@@ -102,9 +119,17 @@ class ArchiveWriter:
         if self._signer is not None:
             signature = await self._append(SIGNATURE_PATH, self._signer.sign(content))
         await self._append(SEAL_PATH, build_seal(encryption, place, table, signature))
-        await self._store.write(END_OF_TAR)
+        await self._place.write(END_OF_TAR)
         self.size_bytes += len(END_OF_TAR)
         return manifest
+
+    def _choose_time(self) -> None:
+        if self._signer is not None:
+            initiated_ms = self._origin.backup.time_initiated_ms
+            self._valid_at_ms = self._signer.choose_time_ms(initiated_ms)
+
+    def _encode_header(self) -> bytes:
+        return encode_document(build_header(self._origin, self._recipients.encryption))
 
     def _encode_manifest(self, manifest: Manifest) -> bytes:
         return self._recipients.encrypt(encode_document(manifest))
@@ -127,7 +152,7 @@ class ArchiveWriter:
 
     async def _write(self, path: str, content: bytes, digest: str) -> StoredMember:
         member = build_member(path, content, self._mtime_s)
-        await self._store.write(member)
+        await self._place.write(member)
         offset = self.size_bytes + BLOCK_BYTES
         self.size_bytes += len(member)
         return StoredMember(path=path, offset=offset, size_bytes=len(content), sha256=digest)

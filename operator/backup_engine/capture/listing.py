@@ -6,6 +6,7 @@ missed. ``resourceVersion=0`` would be cheaper, but may be stale, and older serv
 ``limit``, so that one answer would hold a whole kind.
 """
 
+import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Final
@@ -26,6 +27,7 @@ from backup_engine.capture.asking import (
 from backup_engine.capture.discovery import Target
 from backup_engine.capture.errors import CaptureError
 from backup_engine.capture.expiry import Progress
+from backup_engine.capture.pacing import UNPACED, Pacing
 from backup_engine.capture.policy import STRICT, Gap, SuccessPolicy
 from backup_engine.capture.split import ListPage, parse_page
 from backup_engine.cluster import ClusterConnection
@@ -81,6 +83,7 @@ async def list_pages(
     limits: PageLimits,
     retries: RetryPolicy,
     policy: SuccessPolicy = STRICT,
+    pacing: Pacing = UNPACED,
 ) -> AsyncGenerator[Page | Listed, None]:
     """Yield the pages of one LIST in the server's order, and Listed last.
 
@@ -95,6 +98,7 @@ async def list_pages(
     try:
         while True:
             try:
+                begun = time.monotonic()
                 answer = await _ask(cluster, target, limits, (limit, token), retries)
             except AnswerTooLargeError:
                 limit = max(1, limit // _SHRINK)
@@ -112,6 +116,7 @@ async def list_pages(
             token = page.metadata.continue_
             if len(answer.body) * _GROW <= limits.bytes:  # small objects again: do not crawl on
                 limit = min(limit * _GROW, limits.objects)
+            await pacing.rest(time.monotonic() - begun)
             if not token:
                 break
     except _GapError as gap:

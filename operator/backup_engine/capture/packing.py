@@ -5,7 +5,7 @@ from typing import Final
 
 from backup_engine.archive.encryption import NO_RECIPIENTS, Recipients
 from backup_engine.archive.part import KindName, Part, PartBuilder
-from backup_engine.capture.discovery import NAMESPACES, Kind
+from backup_engine.capture.discovery import CUSTOM_RESOURCE_DEFINITIONS, NAMESPACES, Kind
 from backup_engine.capture.listing import Page
 from backup_engine.capture.split import split
 
@@ -25,6 +25,7 @@ class Packer:
     """Pages in, finished parts out; to be used by one thread at a time."""
 
     def __init__(self, recipients: Recipients = NO_RECIPIENTS) -> None:
+        self.defined: list[str] = []  # ``<resource>.<group>`` of each definition packed
         self._recipients = recipients
         self._kind: Kind | None = None
         self._builder: PartBuilder | None = None
@@ -47,6 +48,8 @@ class Packer:
             if only is not None and (name if is_namespace else namespace) not in only:
                 continue
             objects += 1
+            if kind.key == CUSTOM_RESOURCE_DEFINITIONS:
+                self.defined.append(name)
             part = add(line, namespace, name, uid, resource_version)
             if part is not None:
                 parts.append(part)

@@ -25,7 +25,7 @@ from backup_engine.restore.sending import (
     build_object_path,
     send,
 )
-from backup_engine.restore.serving import ServedKinds, parse_served
+from backup_engine.restore.serving import RESTORABLE, ServedKinds, parse_served
 
 LARGEST_NAMESPACE_LISTS: Final = 10  # beyond that one LIST of all namespaces is cheaper
 
@@ -53,8 +53,8 @@ class LiveCluster:
         self.connection = connection
         self.retries = retries
 
-    async def fetch_served(self) -> ServedKinds:
-        """Ask what the cluster serves; raises RestoreError."""
+    async def fetch_served(self, verbs: frozenset[str] = RESTORABLE) -> ServedKinds:
+        """Ask which kinds the cluster serves with all of ``verbs``; raises RestoreError."""
         documents = []
         for path in DISCOVERY_PATHS:
             headers = {"Accept": DISCOVERY_ACCEPT}
@@ -62,7 +62,7 @@ class LiveCluster:
             if answer.status != OK:
                 raise RestoreError("DiscoveryRefused", f"GET {path}: {describe(answer)}")
             documents.append(answer.body)
-        return parse_served(documents)
+        return parse_served(documents, verbs)
 
     async def list_objects(self, kind: Kind, *, has_status: bool) -> list[KubeObject]:
         """Return all objects of a kind that has few; raises ListForbiddenError, RestoreError."""

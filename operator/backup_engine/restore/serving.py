@@ -10,7 +10,8 @@ from backup_engine.capture.discovery import Kind
 from backup_engine.restore.errors import RestoreError
 from backup_engine.restore.identity import KindKey, KubeObject, split_api_version
 
-_NEEDED_VERBS: Final = frozenset({"create", "get", "list"})
+RESTORABLE: Final = frozenset({"create", "get", "list"})
+LISTABLE: Final = frozenset({"list"})
 
 
 class _Metadata(msgspec.Struct, frozen=True):
@@ -57,7 +58,7 @@ class ServedKind:
 
 
 class ServedKinds:
-    """All kinds that can be listed and created, each version in the server's order."""
+    """Kinds that a cluster serves, each version in the server's order."""
 
     def __init__(self, kinds: Iterable[ServedKind]) -> None:
         self._versions: dict[KindKey, list[ServedKind]] = {}
@@ -65,6 +66,14 @@ class ServedKinds:
         self._found: dict[tuple[str, str], ServedKind | None] = {}  # asked once for every object
         for served in kinds:
             self._add(served)
+
+    def describe(self) -> list[str]:
+        """Return all kinds and versions, sorted: the same text for the same abilities."""
+        return sorted(
+            f"{one.kind.api_version}/{one.kind.resource}"
+            for served in self._versions.values()
+            for one in served
+        )
 
     def find(self, api_version: str, resource: str) -> ServedKind | None:
         """Return the kind at the archive's version, else at the preferred one; None: not served."""
@@ -111,12 +120,15 @@ class ServedKinds:
         self._by_name.setdefault((served.kind.group, served.kind.kind), []).append(served)
 
 
-def parse_served(documents: Iterable[bytes]) -> ServedKinds:
-    """Read the aggregated discovery documents of ``/api`` and ``/apis``; raises RestoreError."""
-    return ServedKinds(kind for document in documents for kind in _parse(document))
+def parse_served(documents: Iterable[bytes], verbs: frozenset[str] = RESTORABLE) -> ServedKinds:
+    """Read the aggregated discovery documents of ``/api`` and ``/apis``; raises RestoreError.
+
+    Only kinds that have all of ``verbs`` count.
+    """
+    return ServedKinds(kind for document in documents for kind in _parse(document, verbs))
 
 
-def _parse(document: bytes) -> Iterable[ServedKind]:
+def _parse(document: bytes, verbs: frozenset[str]) -> Iterable[ServedKind]:
     try:
         groups = msgspec.json.decode(document, type=_GroupList).items
     except msgspec.DecodeError as trouble:
@@ -127,7 +139,7 @@ def _parse(document: bytes) -> Iterable[ServedKind]:
         for version in group.versions:
             for resource in version.resources:
                 answered = resource.response_kind.kind if resource.response_kind else ""
-                if answered and frozenset(resource.verbs) >= _NEEDED_VERBS:
+                if answered and frozenset(resource.verbs) >= verbs:
                     yield ServedKind(
                         Kind(
                             group=group.metadata.name,

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -14,20 +14,23 @@ from backup_engine.archive.errors import ArchiveError, StorageError
 from backup_engine.archive.places import ArchivePlaces
 from backup_engine.archive.store import ArchiveStore
 from backup_engine.capture.errors import CaptureError
-from backup_engine.capture.run import CaptureRequest, capture
+from backup_engine.capture.journal import parse_journal
+from backup_engine.capture.request import CapturedKind, CaptureRequest
+from backup_engine.capture.run import build_captured, capture
 from backup_engine.cluster import ClusterConnection
 from backup_engine.product import Product
 from backup_engine.records.backups import BackupRecords, StoredBackup
+from backup_engine.records.capture_journal import CaptureJournalRecords
 from backup_engine.records.database import Database
+from backup_engine.records.verifications import VerificationRecords
+from backup_engine.runs.capture_journal import DatabaseJournal
 from backup_engine.runs.claims import Claim, ClaimLostError
 from backup_engine.runs.persistence import persist
 from backup_engine.runs.rules import CaptureRules, ReadRules
 from backup_engine.runs.safekeeping import UNPROTECTED, Safekeeping
+from backup_engine.runs.verifying import UNVERIFIED, build_kinds, describe_verification
 
 logger = logging.getLogger(__name__)
-
-UNVERIFIED: Final = "Unverified"
-"""``failure_reason`` of a SUCCESS whose archive could not be read back; the watch tries again."""
 
 _BUG: Final = "InternalError"
 _TOO_LONG: Final = "TimeLimitExceeded"
@@ -43,6 +46,7 @@ class Outcome:
     is_valid: bool = False
     failure_reason: str | None = None
     failure_message: str | None = None
+    verification: Mapping[str, object] = field(default_factory=dict)  # columns of the table
 
 
 class Capturing:
@@ -77,15 +81,18 @@ class Capturing:
             return
         logger.info("backup %d %r: capture begins", backup.id, backup.record.name)
         outcome = await self._attempt(backup, claim)
+        await self._discard_staging(backup, claim)
         changes = {
-            "time_completed": int(self._clock().timestamp() * 1000),
+            "time_completed": self._now_ms(),
             "size_on_disk": outcome.size_bytes,
             "content_file_path": outcome.content_file_path,
             "is_valid": outcome.is_valid,
             "failure_reason": outcome.failure_reason,
             "failure_message": outcome.failure_message,
         }
-        if not await self._move(backup, claim, {Status.IN_PROGRESS}, outcome.status, changes):
+        if not await self._move(
+            backup, claim, {Status.IN_PROGRESS}, outcome.status, changes, outcome
+        ):
             return
         log = logger.info if outcome.status is Status.SUCCESS else logger.error
         log(
@@ -127,9 +134,9 @@ class Capturing:
         store = self._places.open(backup.archive_directory)
         await self._check_directory(backup.archive_directory)
         if record.status is Status.IN_PROGRESS:
-            # a crash hit between the archive's last byte and its record: archives are written
-            # once, so the new run could not take the name
-            await store.delete(backup.archive_name)
+            published = await self._find_published(store, backup, claim)
+            if published is not None:
+                return published
         host_id = record.host_id or 0
         request = CaptureRequest(
             backup_id=record.id,
@@ -143,20 +150,54 @@ class Capturing:
             policy=rules.policy,
         )
         protection = await self._safekeeping.protection(self._clock)
-
-        async def confirm() -> None:
-            async with self._database.writing() as connection:
-                await claim.confirm(connection)
-
         done = await capture(
             request,
             self._cluster,
             store,
             limits=rules.limits,
             protection=protection,
-            before_publishing=lambda: persist(confirm, f"backup {backup.id}: confirming its claim"),
+            journal=self._open_journal(backup, claim),
+            before_publishing=lambda: self._confirm(backup, claim),
         )
-        return await self._verify(store, done.archive_name, done.size_bytes)
+        return await self._verify(store, done.archive_name, done.size_bytes, done.captured)
+
+    async def _find_published(
+        self, store: ArchiveStore, backup: StoredBackup, claim: Claim
+    ) -> Outcome | None:
+        """Find the archive of a capture that a crash hit between its last byte and its record.
+
+        One that is not valid is removed, for archives are written once: the name must be free.
+        """
+        size_bytes = await store.find_size(backup.archive_name)
+        if size_bytes is None:
+            return None
+        past = parse_journal(await self._open_journal(backup, claim).read())
+        finished = [kind for entry in past for kind in entry.finished]
+        outcome = await self._verify(
+            store, backup.archive_name, size_bytes, build_captured(finished)
+        )
+        if outcome.status is Status.SUCCESS:
+            return outcome
+        await store.delete(backup.archive_name)
+        return None
+
+    def _open_journal(self, backup: StoredBackup, claim: Claim) -> DatabaseJournal:
+        return DatabaseJournal(self._database, backup.id, claim.confirm)
+
+    async def _confirm(self, backup: StoredBackup, claim: Claim) -> None:
+        async def confirm() -> None:
+            async with self._database.writing() as connection:
+                await claim.confirm(connection)
+
+        await persist(confirm, f"backup {backup.id}: confirming its claim")
+
+    async def _discard_staging(self, backup: StoredBackup, claim: Claim) -> None:
+        """Remove what the capture left in staging; if that fails it goes with the record."""
+        await self._confirm(backup, claim)  # what another engine goes on with is not ours
+        try:
+            await self._places.open(backup.archive_directory).discard_staging(backup.archive_name)
+        except StorageError as trouble:
+            logger.warning("backup %d: staging is left behind: %s", backup.id, trouble)
 
     async def _check_directory(self, path: str | None) -> None:
         """Raise CaptureError if a configured directory is gone: it must exist (spec §10).
@@ -169,16 +210,28 @@ class Capturing:
         if not await asyncio.to_thread(directory.is_dir):
             raise CaptureError("DirectoryMissing", f"backup_directory_path {path} is no directory")
 
-    async def _verify(self, store: ArchiveStore, name: str, size_bytes: int) -> Outcome:
+    async def _verify(
+        self,
+        store: ArchiveStore,
+        name: str,
+        size_bytes: int,
+        captured: Sequence[CapturedKind],
+    ) -> Outcome:
         path = store.location(name)
+        kinds = {"kinds": build_kinds(captured)}
         try:
             verification = await self._safekeeping.verify(store, name)
         except StorageError as trouble:  # says nothing about the archive
-            return Outcome(Status.SUCCESS, size_bytes, path, False, UNVERIFIED, trouble.message)
+            unverified = kinds | {"reason": UNVERIFIED, "message": trouble.message}
+            return Outcome(Status.SUCCESS, size_bytes, path, verification=unverified)
         if not verification.is_valid:
             reason, message = verification.reason, verification.message
             return Outcome(Status.FAILED, size_bytes, path, False, reason, message)
-        return Outcome(Status.SUCCESS, size_bytes, path, is_valid=True)
+        known = kinds | describe_verification(verification, self._now_ms())
+        return Outcome(Status.SUCCESS, size_bytes, path, is_valid=True, verification=known)
+
+    def _now_ms(self) -> int:
+        return int(self._clock().timestamp() * 1000)
 
     async def _move(
         self,
@@ -187,11 +240,17 @@ class Capturing:
         leaving: frozenset[Status] | set[Status],
         to: Status,
         changes: Mapping[str, object],
+        outcome: Outcome | None = None,
     ) -> bool:
         async def move() -> bool:
             async with self._database.writing() as connection:
                 await claim.confirm(connection)
-                return await BackupRecords(connection).move(backup.id, leaving, to, changes)
+                is_moved = await BackupRecords(connection).move(backup.id, leaving, to, changes)
+                if is_moved and outcome is not None:
+                    await CaptureJournalRecords(connection).truncate(backup.id, 0)
+                    if outcome.verification:
+                        await VerificationRecords(connection).note(backup.id, outcome.verification)
+                return is_moved
 
         return await persist(move, f"backup {backup.id}: writing {to}")
 

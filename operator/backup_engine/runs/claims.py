@@ -49,6 +49,8 @@ class ClaimKind(StrEnum):
     PLAN = "plan"
     NIGHTLY = "nightly"
     WATCH = "watch"
+    SCAN = "scan"
+    COMPATIBILITY = "compatibility"
 
 
 class ClaimLostError(Exception):

@@ -6,6 +6,7 @@ from typing import Final
 
 from backup_api.configurations import BackupConfigurationRecord, BackupPriority
 from backup_engine.capture.listing import PAGE_OBJECTS, PageLimits
+from backup_engine.capture.pacing import Pacing
 from backup_engine.capture.policy import STRICT, SuccessPolicy
 from backup_engine.capture.run import CaptureLimits
 from backup_engine.capture.scope import EVERYTHING, CaptureScope
@@ -16,12 +17,17 @@ from backup_engine.records.database import Database
 from backup_engine.records.hosts import HostRecords
 from backup_engine.selectors import build_label_selector
 
-_PAGE_OBJECTS: Final = {
-    BackupPriority.LOW: PAGE_OBJECTS // 10,
-    BackupPriority.MEDIUM: PAGE_OBJECTS // 2,
-    BackupPriority.HIGH: PAGE_OBJECTS,
+_LOAD: Final = {
+    BackupPriority.LOW: CaptureLimits(
+        PageLimits(PAGE_OBJECTS // 10), kinds_abreast=1, pacing=Pacing(rest_ratio=3)
+    ),
+    BackupPriority.MEDIUM: CaptureLimits(
+        PageLimits(PAGE_OBJECTS // 2), kinds_abreast=2, pacing=Pacing(rest_ratio=1)
+    ),
+    BackupPriority.HIGH: CaptureLimits(),
 }
-"""Objects that the API server must put together for one answer: what a priority governs."""
+"""What a priority governs: objects that the API server must put together for one answer, answers
+asked for at once, and how long it is left alone behind each."""
 
 _MS_PER_S: Final = 1000
 
@@ -44,10 +50,9 @@ def build_rules(deployed: BackupConfigurationRecord, host: HostDefinition) -> Ca
     """Build the rules for a CONFIG capture of ``host`` under ``deployed``, which is complete."""
     assert deployed.configuration_backup_time_limit is not None
     assert deployed.configuration_backup_priority is not None
-    page = PageLimits(objects=_PAGE_OBJECTS[deployed.configuration_backup_priority])
     return CaptureRules(
         deployed.configuration_backup_time_limit / _MS_PER_S,
-        CaptureLimits(page=page),
+        _LOAD[deployed.configuration_backup_priority],
         build_scope(host.scope),
         SuccessPolicy(
             host.success_policy.tolerate_forbidden,

@@ -35,7 +35,7 @@ class Runner:
     """Level-triggered: looks at the database, starts what is due, and sleeps until woken.
 
     What runs is all it remembers. A restarted process therefore carries on by itself: captures
-    start over under their ids, cancellations and deletions go on. What another engine has claimed
+    are resumed under their ids, cancellations and deletions go on. What another engine has claimed
     is left to it.
     """
 
@@ -135,7 +135,9 @@ class Runner:
         """Remove the archive, then the record: the other way round a crash would leave a file."""
 
         async def remove() -> None:
-            await self._places.open(backup.archive_directory).delete(backup.archive_name)
+            store = self._places.open(backup.archive_directory)
+            await store.discard_staging(backup.archive_name)
+            await store.delete(backup.archive_name)
             async with self._database.writing() as connection:
                 await claim.confirm(connection)
                 await BackupRecords(connection).remove(backup.id)

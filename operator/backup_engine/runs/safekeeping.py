@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from backup_engine.archive.encryption import NO_IDENTITIES, NO_RECIPIENTS, Identities, Recipients
+from backup_engine.archive.pacing import UNPACED, ReadPace
 from backup_engine.archive.protection import Protection
 from backup_engine.archive.reading import ArchiveReader
 from backup_engine.archive.signing_directory import SigningDirectory
@@ -37,13 +38,15 @@ class Safekeeping:
         reader = store.reader(name)
         return await ArchiveReader.open(reader, trust=trust, identities=self.identities)
 
-    async def verify(self, store: ArchiveStore, name: str) -> Verification:
-        """Check an archive from its first byte to its last.
+    async def verify(
+        self, store: ArchiveStore, name: str, pace: ReadPace = UNPACED
+    ) -> Verification:
+        """Check an archive from its first byte to its last, no faster than ``pace``.
 
         Raises StorageError if the store cannot be read, SigningError if the truststore cannot.
         """
         trust = await self._read_trust()
-        return await verify_archive(store, name, trust=trust, identities=self.identities)
+        return await verify_archive(store, name, trust=trust, identities=self.identities, pace=pace)
 
     async def _read_trust(self) -> Trust | None:
         if self.signing is None:

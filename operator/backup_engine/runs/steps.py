@@ -26,7 +26,7 @@ class Step(Enum):
 def choose_step(status: RecordStatus, running: Job | None) -> Step:
     """Choose the next step from the status and the job that runs in this process.
 
-    A record that is IN_PROGRESS without a job was left by a crash: its capture starts over. The
+    A record that is IN_PROGRESS without a job was left by a crash: its capture is resumed. The
     level decides, never the event that led to it, so a lost wake-up costs time and nothing else.
     """
     match status:
