@@ -66,10 +66,14 @@ class _CaptureFile(StagedFile):
             return intact
 
     def sync(self) -> None:
-        """Make what was written durable."""
+        """Make what was written durable, while others write on, or let go."""
         with self._turn:
             self._ensure_wanted()
-            os.fdatasync(self._descriptor)
+            descriptor = os.dup(self._descriptor)
+        try:
+            os.fdatasync(descriptor)
+        finally:
+            os.close(descriptor)
 
     def let_go(self) -> None:
         """Close without removing; may run twice."""
