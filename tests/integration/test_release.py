@@ -10,7 +10,7 @@ import pytest
 from backup_operator.resources.group import FINALIZER
 from fixtures.cluster import Cluster, Kubectl
 
-pytestmark = [pytest.mark.cluster, pytest.mark.process]
+pytestmark = [pytest.mark.cluster, pytest.mark.process, pytest.mark.timeout(180)]
 
 OTHER = "example.org/keep"
 

@@ -48,12 +48,15 @@ async def test_a_thousand_backups_cost_an_engine_no_more_requests_than_ten(
         await side_by_side(
             numbers, lambda number: place(scene, uid, number, finished=number % 20 != 0)
         )
-        before = await versions(scene)
+        placed = await versions(scene)
         await scene.operator.start()
         await scene.engine_condition("Ready", "True", "Connected")
         await watch_requests(scene)  # the first polls and the start
+        before = await versions(scene)
         seen.append(await watch_requests(scene))
         assert await versions(scene) == before
+        ended = {name for name in placed if name.startswith("ended")}
+        assert {name: before[name] for name in ended} == {name: placed[name] for name in ended}
         scene.operator.kill()
 
     few, many = (sum(one.values()) for one in seen)

@@ -186,10 +186,11 @@ class EngineLink:
                 beats = beats + 1 if self.is_usable else 0
                 await self._pause()
         finally:
-            self._retire(self._client)
+            if self._client is not None:
+                self._retired.add(self._client)
             self._client = None
             for client in tuple(self._retired):
-                await client.__aexit__(None, None, None)
+                await self._close_idle(client)  # what is borrowed is closed by its last borrower
 
     async def _check(self, *, with_hosts: bool) -> None:
         before = self.facts()
