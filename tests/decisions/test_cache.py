@@ -3,8 +3,11 @@
 import json
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from backup_operator.cluster.cache import Key, ObjectCache
-from backup_operator.resources.group import BACKUP, FINALIZER
+from backup_operator.resources.group import BACKUP, FINALIZER, SCHEDULE_LABEL
 
 KEY = Key("Backup", "ops", "one")
 
@@ -84,3 +87,35 @@ def test_deletions_that_we_hold_up_are_known_by_engine() -> None:
     kept["metadata"].update(finalizers=[FINALIZER], resourceVersion="2")
     cache.put(BACKUP, kept)
     assert list(cache.deletions("e-1")) == [KEY]
+
+
+ODD: list[object] = [None, 7, True, "text", [], ["text", 7, {}], {}, {"type": ["Ready"]}]
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "conditions": st.sampled_from([*ODD, [{"type": 7, "status": []}]]),
+            "engine": st.sampled_from([*ODD, {"uid": [], "name": {}}]),
+            "id": st.sampled_from(ODD),
+            "phase": st.sampled_from(ODD),
+            "status": st.sampled_from(ODD),
+            "startedAt": st.sampled_from([*ODD, "yesterday"]),
+            "terminatedAt": st.sampled_from([*ODD, "tomorrow"]),
+            "submission": st.sampled_from(ODD),
+        },
+    )
+    | st.sampled_from(ODD),
+    st.sampled_from(ODD),
+)
+def test_an_object_written_past_the_schema_can_be_kept(status: object, spec: object) -> None:
+    cache = ObjectCache()
+    labels = {SCHEDULE_LABEL: "nightly"}
+    metadata = {"name": "odd", "namespace": "ops", "uid": "u-1", "resourceVersion": "5"}
+    body = {"metadata": {**metadata, "labels": labels}, "spec": spec, "status": status}
+    entry = cache.put(BACKUP, body)
+    assert entry is not None
+    assert entry.body()["status"] == status
+    assert cache.remove(entry.key, "u-1") is entry
+    assert len(cache) == 0

@@ -1,5 +1,6 @@
 """What a status tells: mirrored members, conditions, and nothing new without a reason."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 
@@ -7,15 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backup_api.about import SystemAbout
 from backup_api.backups import RECORD_MEMBERS, BackupRecord, RecordStatus
+from backup_api.hosts import HostRecord
 from backup_operator.decisions.backup import decide
 from backup_operator.decisions.conditions import Judgement, merge_conditions
+from backup_operator.decisions.engine_status import EngineFacts, build_engine_status
 from backup_operator.decisions.facts import ArchiveFinding, Recollection, Trouble
 from backup_operator.decisions.merge_patch import build_merge_patch
 from backup_operator.decisions.standings import waiting
 from backup_operator.decisions.status import build_status, mirror
 from backup_operator.decisions.steps import Report, Standing
 from backup_operator.resources.backup_status import BackupStatus
+from backup_operator.resources.engine import BackupEngineStatus
 from backup_operator.resources.parts import ConditionStatus
 from fixtures.facts import HOUR, NOON, a_condition, a_record, a_spec, submitted, wire_ms
 
@@ -187,3 +192,30 @@ def test_any_record_makes_a_status_that_the_cluster_takes(record: BackupRecord) 
     if isinstance(decision, Report):
         status = build_status(a_spec(), 1, BackupStatus(), decision.standing, NOON)
         assert BackupStatus.model_validate(status.to_body()) == status.model_copy()
+
+
+def test_a_status_stays_small_whatever_a_server_says() -> None:
+    """The API server refuses objects of more than a megabyte or two."""
+    long = "x" * 2**20
+    record = a_record(
+        RecordStatus.FAILED, name=long, description=long, content_file_path=long, version=long
+    )
+    standing = decide(a_spec(), submitted(record=record), NOON)
+    assert isinstance(standing, Report)
+    status = build_status(a_spec(), 1, BackupStatus(), standing.standing, NOON)
+    assert len(json.dumps(status.to_body())) < 32_768
+
+    hosts = tuple(
+        HostRecord.model_validate(
+            {
+                "id": n,
+                "hostname": long[:5000],
+                "components": [f"{long[:500]}{m}" for m in range(60)],
+            }
+        )
+        for n in range(1, 1000)
+    )
+    about = SystemAbout(external_version=long, release_name=long, build_version=long)
+    facts = EngineFacts(about=about, hosts=hosts)
+    engine = build_engine_status(1, BackupEngineStatus(), facts, NOON)
+    assert len(json.dumps(engine.to_body())) < 2**19

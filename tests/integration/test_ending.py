@@ -7,7 +7,7 @@ import pytest
 
 from fixtures.scene import Scene, find_condition
 
-pytestmark = [pytest.mark.cluster, pytest.mark.process]
+pytestmark = [pytest.mark.cluster, pytest.mark.process, pytest.mark.timeout(120)]
 
 FORCE = "backup-operator.io/force-delete"
 ACKNOWLEDGE = "backup-operator.io/acknowledge-deletions"
@@ -116,16 +116,42 @@ async def test_deleting_many_archives_at_once_is_held_until_acknowledged(scene: 
     assert scene.appliance.backups == []
 
 
-async def test_a_namespace_with_unfinished_backups_can_be_deleted(own_scene: Scene) -> None:
+async def test_a_namespace_goes_whatever_phases_its_backups_are_in(own_scene: Scene) -> None:
     scene = own_scene
-    await scene.create("running", deletionPolicy="Delete")
-    await scene.running("running")
-    await scene.create("waiting", deletionPolicy="Delete")
-    await scene.condition("waiting", "Busy", reason="HostBusy")
-    await scene.create("plain")
+    ends = {
+        "Succeeded": scene.appliance.finish,
+        "Failed": scene.appliance.fail,
+        "Missing": scene.appliance.lose_archive,
+    }
+    for phase, end in ends.items():
+        name = phase.lower()
+        await scene.create(name, deletionPolicy="Delete")
+        end((await scene.running(name))["status"]["id"])
+        await scene.phase(name, phase)
+    await scene.create("cancelled", deletionPolicy="Delete")
+    await scene.running("cancelled")
+    await scene.change("cancelled", cancel=True)
+    await scene.phase("cancelled", "Cancelled")
+    await scene.create("inprogress", deletionPolicy="Delete")
+    await scene.running("inprogress")
+    scene.appliance.deletion_seconds = None
+    await scene.create("deleting", backupType="DATA", hostId=103, deletionPolicy="Delete")
+    await scene.running("deleting")
+    await scene.delete("deleting")
+    await scene.appliance.answered("DELETE /backups/{id}", times=2, within_s=15)
+    await scene.create("pending", deletionPolicy="Delete")
+    await scene.condition("pending", "Busy", reason="HostBusy")
+    await scene.create("engineless", engine="nowhere", deletionPolicy="Delete")
+    await scene.condition("engineless", "Stalled", reason="EngineNotFound")
+    await scene.create("retained")
+    await scene.condition("retained", "Busy", reason="HostBusy")
+
     path = f"/api/v1/namespaces/{scene.namespace}"
     await scene.cluster.call("DELETE", path)
-    async with asyncio.timeout(30):
+    scene.appliance.deletion_seconds = 0.0
+    async with asyncio.timeout(45):
         while (await scene.cluster.call("GET", scene.path()))["items"]:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
-    assert all(one["status"] != "IN_PROGRESS" for one in scene.appliance.backups)
+        while await scene.cluster.find(path) is not None:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+    assert scene.appliance.backups == []  # every archive that was to go with its object has gone

@@ -59,9 +59,13 @@ def steps_of(title: str) -> Iterator[Step]:
             yield Step("", command, printed)
 
 
+def named(text: str, scene: Scene) -> str:
+    """Write the names of the page for those of the scene."""
+    return text.replace(scene.namespace, "ops").replace(scene.engine, "console")
+
+
 def normalise(text: str, scene: Scene) -> list[str]:
-    for name, stands_for in ((scene.namespace, "ops"), (scene.engine, "console")):
-        text = text.replace(name, stands_for)
+    text = named(text, scene)
     for pattern, word in VOLATILE:
         text = re.sub(pattern, word, text)
     return [" ".join(line.split()) for line in text.splitlines() if line.strip()]
@@ -131,12 +135,14 @@ async def test_a_transcript_is_what_kubectl_prints(
     scene = own_scene
     await scene.engine_condition("Ready", "True", "Connected")
     told: list[str] = []
+    raw: list[str] = []
     expected: list[str] = []
     for step in steps_of(title):
         if step.note:
             await LEVERS[step.note](scene)
             continue
         printed = await run(scene, sandbox, step.command)
+        raw += [f"$ {step.command}", named(printed, scene)]
         told += [f"$ {step.command}", *normalise(printed, scene)]
         expected += [f"$ {step.command}", *normalise(step.printed, scene)]
-    assert told == expected, "\n".join(told)
+    assert told == expected, "\n".join(raw)

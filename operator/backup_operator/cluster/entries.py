@@ -89,7 +89,7 @@ def build_entry(kind: Kind, body: dict[str, Any]) -> Entry:
     status = mapping(body.get("status"))
     conditions = {
         str(condition.get("type")): str(condition.get("status"))
-        for condition in status.get("conditions") or ()
+        for condition in listing(status.get("conditions"))
         if isinstance(condition, dict)
     }
     deleting = metadata.get("deletionTimestamp")
@@ -105,11 +105,11 @@ def build_entry(kind: Kind, body: dict[str, Any]) -> Entry:
         uid=metadata["uid"],
         version=version_of(body),
         content=json.dumps(_slim(body), separators=(",", ":"), ensure_ascii=False).encode(),
-        engine_uid=mapping(status.get("engine")).get("uid"),
+        engine_uid=_word(mapping(status.get("engine")).get("uid")),
         is_finished=is_finished,
         is_quiet=is_settled,
         is_default=mapping(metadata.get("annotations")).get(DEFAULT_ENGINE_ANNOTATION) == "true",
-        phase=status.get("phase"),
+        phase=_word(status.get("phase")),
     )
     if kind is RESTORE:
         backup = mapping(mapping(body.get("spec")).get("backupRef")).get("name")
@@ -174,6 +174,11 @@ def parse_time(text: object) -> datetime | None:
 
 def _word(value: object) -> str | None:
     return sys.intern(value) if isinstance(value, str) else None
+
+
+def listing(value: object) -> list[Any]:
+    """Return ``value`` if it is a JSON array, else an empty one."""
+    return value if isinstance(value, list) else []
 
 
 def mapping(value: object) -> dict[str, Any]:

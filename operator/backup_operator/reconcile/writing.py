@@ -1,8 +1,11 @@
 """Storing what was decided: statuses and finalizers, only where they differ, then the events."""
 
+import contextlib
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
+
+from pydantic import ValidationError
 
 from backup_operator.cluster.api import ClusterApi
 from backup_operator.cluster.cache import ObjectCache
@@ -14,7 +17,6 @@ from backup_operator.resources.parts import (
     ConditionStatus,
     ConditionType,
     ResourcePart,
-    find_condition,
 )
 
 Body = dict[str, Any]
@@ -82,6 +84,9 @@ def _find_ready(conditions: object) -> Condition | None:
 
 
 def _find(conditions: object, type_: ConditionType) -> Condition | None:
-    if not isinstance(conditions, list):
-        return None
-    return find_condition((Condition.model_validate(one) for one in conditions), type_)
+    """Find a condition in what is stored, which may have been written past the schema."""
+    for one in conditions if isinstance(conditions, list) else ():
+        if isinstance(one, dict) and one.get("type") == type_:
+            with contextlib.suppress(ValidationError):
+                return Condition.model_validate(one)
+    return None
