@@ -24,6 +24,9 @@ REQUEST_TIMEOUT_S: Final = 30.0
 PAGE_LENGTH: Final = 500
 LONGEST_ERROR: Final = 300
 
+FIELD_MANAGER: Final = "backup-operator"
+"""The API server names the owner of a field after the first part of the User-Agent."""
+
 METADATA_ONLY: Final = (
     "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 )
@@ -165,7 +168,7 @@ class ClusterApi:
         content_type: str = "application/json",
         accept: str = "application/json",
     ) -> Body:
-        headers = {"Accept": accept, "Content-Type": content_type}
+        headers = {"Accept": accept, "Content-Type": content_type, "User-Agent": FIELD_MANAGER}
         settings = await self._configuration.auth_settings()
         for setting in settings.values():
             headers[setting["key"]] = setting["value"]

@@ -80,7 +80,11 @@ def build_event(event: ObjectEvent, namespace: str, instance: str, now: datetime
     return {
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
-        "metadata": {"generateName": f"{name[:200]}-", "namespace": namespace},
+        "metadata": {
+            # kubectl tells events of the same second in the order of their names
+            "name": f"{name[:200]}.{int(now.timestamp() * 1_000_000):016x}",
+            "namespace": namespace,
+        },
         "eventTime": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         "reportingController": REPORTER,
         "reportingInstance": instance[:128],

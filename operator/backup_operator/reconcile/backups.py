@@ -128,11 +128,12 @@ class BackupReconciler:
     async def _adopt(self, entry: Entry, sight: Sight, step: Adopt) -> None:
         await self._writer.write_status(BACKUP, sight.body, self._build(sight, step.standing))
         self._memories.forget(entry.uid)
-        assert sight.engine is not None
-        sight.engine.table.put(step.record.id, step.record, 0.0)  # any later answer counts more
-        sight.engine.poller.wake()
+        if sight.engine is not None:  # else its BackupEngine went while the request was under way
+            sight.engine.table.put(step.record.id, step.record, 0.0)  # any later answer counts more
+            sight.engine.poller.wake()
         name = step.record.name or sight.seen.requested_name
-        engine = sight.engine.link.resource.metadata.name
+        asked = sight.seen.status.engine
+        engine = asked.name if asked is not None else "its engine"
         reason, words = (
             ("Adopted", "The answer was lost; found")
             if step.is_found
