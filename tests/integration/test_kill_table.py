@@ -25,6 +25,7 @@ from fixtures.scene import Scene, connect, find_condition
 
 pytestmark = [pytest.mark.cluster, pytest.mark.process, pytest.mark.timeout(420)]
 
+DOCUMENTATION = Path(__file__).resolve().parents[2] / "docs" / "operator.md"
 MOMENTS = ("before", "after")
 PATHS = {
     "submit": (
@@ -250,6 +251,7 @@ async def test_a_kill_at_any_step_costs_no_backup_and_makes_no_second(
     assert {point: table.get(point) for point in points} == {
         point: RIGHT[point[0]] for point in points
     }
+    assert render(table) in DOCUMENTATION.read_text()
 
 
 async def test_a_way_has_no_step_that_the_table_leaves_out(
