@@ -29,8 +29,11 @@ from backup_operator.resources.group import (
 )
 from backup_operator.resources.parts import ConditionStatus, ConditionType
 
-GRACE: Final = timedelta(seconds=2)
-"""Wait before an archive is deleted, so that a burst is seen whole before its first one goes."""
+GRACE: Final = timedelta(seconds=3)
+"""Wait before an archive is deleted, so that a burst is seen whole before its first one goes.
+
+It counts from a time in whole seconds, so up to one of them is lost.
+"""
 
 BURST: Final = 10
 BURST_WINDOW: Final = timedelta(minutes=1)
