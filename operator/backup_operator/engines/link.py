@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -33,6 +32,7 @@ from backup_operator.decisions.engine_trouble import (
 )
 from backup_operator.decisions.facts import EngineSeen, Trouble
 from backup_operator.engines.access import EngineAccess, SecretSource, read_access
+from backup_operator.engines.lending import ClientLending
 from backup_operator.errors import AccessError
 from backup_operator.resources.backup_status import EngineIdentity
 from backup_operator.resources.engine import BackupEngineResource, BackupEngineSpec, Circuit
@@ -86,9 +86,7 @@ class EngineLink:
         self._last_contact: datetime | None = None
         self._offers_verification = True
         self._poked = asyncio.Event()
-        self._borrowed: Counter[BackupApiClient] = Counter()
-        self._retired: set[BackupApiClient] = set()
-        self._closing: set[asyncio.Task[None]] = set()  # kept, or they may be collected
+        self._lending = ClientLending()
 
     @property
     def uid(self) -> str:
@@ -186,11 +184,8 @@ class EngineLink:
                 beats = beats + 1 if self.is_usable else 0
                 await self._pause()
         finally:
-            if self._client is not None:
-                self._retired.add(self._client)
-            self._client = None
-            for client in tuple(self._retired):
-                await self._close_idle(client)  # what is borrowed is closed by its last borrower
+            client, self._client = self._client, None
+            await self._lending.close(client)
 
     async def _check(self, *, with_hosts: bool) -> None:
         before = self.facts()
@@ -232,7 +227,7 @@ class EngineLink:
             await client.__aexit__(None, None, None)
             spoken = replace(options, api_version=version)
             client = await asyncio.to_thread(BackupApiClient, spoken)
-        self._retire(self._client)
+        self._lending.retire(self._client)
         self._client, self._access = client, access
         self._api_version = version
         self._needs_access = False
@@ -253,9 +248,9 @@ class EngineLink:
     async def _lent(
         self, client: BackupApiClient, *, is_probe: bool = False
     ) -> AsyncIterator[None]:
-        self._borrowed[client] += 1
         try:
-            yield
+            async with self._lending.lent(client):
+                yield
         except BackupApiError as trouble:
             if not is_probe:
                 self._note_trouble(trouble)
@@ -268,13 +263,6 @@ class EngineLink:
             self._last_contact = datetime.now(UTC)
             if self._circuit.is_closed:
                 self._circuit = after_answer()
-        finally:
-            self._borrowed[client] -= 1
-            if not self._borrowed[client]:
-                del self._borrowed[client]
-                if client in self._retired:
-                    self._retired.discard(client)
-                    await client.__aexit__(None, None, None)
 
     def _note_trouble(self, trouble: BackupApiError) -> None:
         if needs_new_access(trouble):
@@ -309,21 +297,6 @@ class EngineLink:
             if opened
             else after_failure(self._circuit, self._now())
         )
-
-    def _retire(self, client: BackupApiClient | None) -> None:
-        """Close a client once its last request is over, for one of them may be a POST."""
-        if client is None:
-            return
-        self._retired.add(client)
-        if not self._borrowed[client]:
-            closing = asyncio.create_task(self._close_idle(client))
-            self._closing.add(closing)
-            closing.add_done_callback(self._closing.discard)
-
-    async def _close_idle(self, client: BackupApiClient) -> None:
-        if client in self._retired and not self._borrowed[client]:
-            self._retired.discard(client)
-            await client.__aexit__(None, None, None)
 
     async def _pause(self) -> None:
         if self._circuit.is_closed and not self._needs_access:
