@@ -494,8 +494,10 @@ SETTINGS = hypothesis.settings(
     max_examples=250, stateful_step_count=30, deadline=None, derandomize=True
 )
 MACHINES = (Machine, WithoutFence)
+PATIENT = pytest.mark.timeout(300)  # for a busy machine; alone each takes seconds
 
 
+@PATIENT
 @pytest.mark.parametrize("machine", MACHINES)
 def test_no_order_of_events_costs_a_backup_or_makes_a_second(machine: type[Machine]) -> None:
     run_state_machine_as_test(machine, settings=SETTINGS)
@@ -536,6 +538,7 @@ def pairs_of(table: dict[str, set[str]]) -> set[tuple[str, str]]:
     return {(stage, step) for stage, steps in table.items() for step in steps}
 
 
+@PATIENT
 def test_every_transition_is_taken_and_none_is_unknown(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
