@@ -18,7 +18,7 @@ from backup_api.hosts import (
 from backup_api.servers import GetServerErrors, ServerRecord
 from backup_api.tunnels import ChangeTunnelErrors, TunnelRecord
 from backup_engine.errors import RefusalError
-from backup_engine.host_definition import HostVersion
+from backup_engine.host_definition import HostSource, HostVersion
 from backup_engine.product import Product
 from backup_engine.records.database import Database
 from backup_engine.records.hosts import HostRecords, StoredHost
@@ -114,8 +114,9 @@ class Hosts:
             type=EngineHostType.CONSOLE if host.is_console else EngineHostType.DATA,
             resource_name=source.name if source is not None else None,
             resource_uid=source.uid if source is not None else None,
-            staged_generation=_generation(host.staged),
-            deployed_generation=_generation(host.deployed),
+            staged_generation=_generation(host.staged, of=source),
+            # of another BackupHost that was the console before, the generation would mislead
+            deployed_generation=_generation(host.deployed, of=source),
             staged_status=build_staged(host, self._product).status,
             deployed_status=deployed.status if deployed is not None else None,
             is_deploy_pending=host.is_pending,
@@ -131,8 +132,11 @@ def _find(hosts: Iterable[HostRecord], host_id: int, unknown: EndpointErrors) ->
     raise RefusalError(unknown, f"Host {host_id} was not found")
 
 
-def _generation(version: HostVersion | None) -> int | None:
-    return version.source.generation if version is not None and version.source else None
+def _generation(version: HostVersion | None, of: HostSource | None) -> int | None:
+    """Return the generation of ``version`` if it was read from the same BackupHost as ``of``."""
+    found = version.source if version is not None else None
+    is_same = found is not None and of is not None and found.uid == of.uid
+    return found.generation if found is not None and is_same else None
 
 
 def check_allocation(body: ChangeAllocation) -> None:

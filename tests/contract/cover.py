@@ -22,15 +22,17 @@ Cover = Case | Absent
 BROKEN = Absent(
     "a server in good health never answers so; tests/api plays it as a fault for the client"
 )
-ONE_HOST = Absent("the engine's only host is the Console, which is always active")
+NO_ACTIVE_DATA_HOST = Absent(
+    "no data host of the engine is Active yet, so 1010 always comes first; tests/engine plays it"
+)
 OPEN_TO_ALL = Absent(
     "any known caller may read hosts and versions; spec §2.2 speaks of the backup endpoints only"
 )
 NO_DATA_RUNS = Absent("no host of the engine stores data, so it has no DATA backup")
 ONLY_BY_LEVER = Absent("no request brings the engine there; tests/engine plays it from inside")
-NO_SERIALIZED_LICENCE = Absent("the engine's one host has no licence")
+NO_SERIALIZED_LICENCE = Absent("no host of the engine has a licence")
 NO_HARDWARE_LIMIT = Absent("the engine knows no hardware limit; its empty licence pool answers")
-NO_TUNNELS = Absent("the engine's one host has no tunnels, so 404/1012 always comes first")
+NO_TUNNELS = Absent("no host of the engine has a tunnel, so 404/1012 always comes first")
 NO_TEXT = Absent("the reference publishes neither text nor cause (spec §13 no. 13)")
 NO_SUCH_MEMBER = Absent("it concerns members outside the published request (spec §13 no. 14)")
 NO_SUCH_GROUP = Absent("no documented group leads to it (spec §12 no. 3)")

@@ -6,6 +6,7 @@ from backup_api import configurations, documentation, errors, hosts, restores, s
 from backup_api.errors import EndpointErrors
 from contract.cover import (
     BROKEN,
+    NO_ACTIVE_DATA_HOST,
     NO_DATA_RUNS,
     NO_HARDWARE_LIMIT,
     NO_SERIALIZED_LICENCE,
@@ -13,7 +14,6 @@ from contract.cover import (
     NO_SUCH_MEMBER,
     NO_TEXT,
     NO_TUNNELS,
-    ONE_HOST,
     ONLY_BY_LEVER,
     REFUSED_ALWAYS,
     Absent,
@@ -32,11 +32,11 @@ _RESTORE = "test_restores.py::"
 _SETTINGS = "test_configurations.py::"
 _STAGED_HOST = "test_staged_hosts.py::"
 _TUNNEL = "test_tunnels.py::"
+_UNFIT = "test_unfit_hosts.py::"
 _WRONG_RESTORE = Case(_RESTORE + "test_a_wrong_request_is_refused")
 _UNFIT_BACKUP = Case(_RESTORE + "test_an_unfit_backup_is_refused")
 _UNKNOWN_RESTORE = Case(_RESTORE + "test_an_unknown_restore_is_refused")
 _WRONG_CHANGE = Case(_SETTINGS + "test_a_wrong_change_is_refused_and_stages_nothing")
-_UNFIT_HOSTS = Case(_SETTINGS + "test_unfit_hosts_are_refused")
 _WRONG_ALLOCATION = Case(_STAGED_HOST + "test_an_impossible_allocation_is_refused")
 _HARDWARE = Case(_STAGED_HOST + "test_the_hardware_has_its_limits")
 
@@ -59,19 +59,18 @@ OWN: Mapping[EndpointErrors, tuple[Cover, Cover]] = {
     errors.CreateBackupErrors.CONFIGURATION_UNKNOWN: _both(_WRONG_MEMBER),
     errors.CreateBackupErrors.DESCRIPTION_TOO_LONG: _both(_WRONG_MEMBER),
     errors.CreateBackupErrors.HOST_UNKNOWN: _both(_WRONG_MEMBER),
-    errors.CreateBackupErrors.HOST_NOT_ACTIVE: (_UNFIT_HOST, ONE_HOST),
+    errors.CreateBackupErrors.HOST_NOT_ACTIVE: _both(
+        Case(_UNFIT + "test_a_host_that_is_not_active_has_no_backup")
+    ),
     errors.CreateBackupErrors.NOT_DEPLOYED: (
         Case(_CONFLICT + "test_a_staged_change_has_to_be_deployed_409_1011"),
         Case(_CONFLICT + "test_a_change_of_the_settings_has_to_be_deployed_409_1011"),
     ),
-    errors.CreateBackupErrors.NOT_THE_CONSOLE: (_UNFIT_HOST, ONE_HOST),
+    errors.CreateBackupErrors.NOT_THE_CONSOLE: (_UNFIT_HOST, NO_ACTIVE_DATA_HOST),
     errors.CreateBackupErrors.NO_DATA_ON_HOST: _both(
         Case(_CONFLICT + "test_a_host_without_data_has_no_data_backup_422_1013")
     ),
-    errors.CreateBackupErrors.HOST_NOT_ENABLED: (
-        _UNFIT_HOST,
-        Absent("no host of the engine stores data yet, so 1013 always comes first"),
-    ),
+    errors.CreateBackupErrors.HOST_NOT_ENABLED: (_UNFIT_HOST, NO_ACTIVE_DATA_HOST),
     errors.CreateBackupErrors.HOST_BUSY: _both(
         Case(_CONFLICT + "test_one_backup_at_a_time_runs_on_a_host_409_1015")
     ),
@@ -183,8 +182,12 @@ OWN: Mapping[EndpointErrors, tuple[Cover, Cover]] = {
     configurations.ChangeConfigurationErrors.RETENTION_INVALID: _both(_WRONG_CHANGE),
     configurations.ChangeConfigurationErrors.TIME_LIMIT_INVALID: _both(_WRONG_CHANGE),
     configurations.ChangeConfigurationErrors.TIME_LIMITS_TOO_LONG: _both(_WRONG_CHANGE),
-    configurations.ChangeConfigurationErrors.HOST_NOT_ACTIVE: (_UNFIT_HOSTS, ONE_HOST),
-    configurations.ChangeConfigurationErrors.HOST_WITHOUT_DATA: (_UNFIT_HOSTS, ONLY_BY_LEVER),
+    configurations.ChangeConfigurationErrors.HOST_NOT_ACTIVE: _both(
+        Case(_UNFIT + "test_a_host_that_is_not_active_is_not_configured")
+    ),
+    configurations.ChangeConfigurationErrors.HOST_WITHOUT_DATA: _both(
+        Case(_UNFIT + "test_a_host_without_data_is_not_configured")
+    ),
     configurations.ChangeConfigurationErrors.NOT_UPDATED: _both(BROKEN),
     hosts.ListStagedHostsErrors.UNREADABLE: _both(BROKEN),
     hosts.GetStagedHostErrors.UNKNOWN_HOST: _both(

@@ -247,7 +247,7 @@ async def test_a_deleted_host_that_has_backups_is_shown_as_deleted(
     host_id = await staged(local, objects)
     await activate(local, host_id)
     backup_id = (await local.create("of-it")).json()["id"]
-    await local.until(backup_id, "SUCCESS")
+    await local.until(backup_id, "SUCCESS", within_s=30)
     async with local.database.writing() as connection:
         await connection.execute(
             update(BACKUP_ROWS).where(BACKUP_ROWS.c.id == backup_id).values(host_id=host_id)
@@ -284,12 +284,13 @@ async def test_without_the_right_to_look_hosts_stay_as_they_were(
 
 
 async def test_a_restarted_engine_knows_its_hosts_and_their_ids(
-    tmp_path: Path, local: LocalEngine, objects: Objects, source: ListServer
+    tmp_path: Path, local: LocalEngine, objects: Objects, source: ListServer, database_url: str
 ) -> None:
     host_id = await staged(local, objects)
     await local.stop()
     objects.delete("shop")
-    async with local_engine(tmp_path, source.kubeconfig(tmp_path)) as restarted:
+    kubeconfig = source.kubeconfig(tmp_path)
+    async with local_engine(tmp_path, kubeconfig, database_url=database_url) as restarted:
         assert [host["id"] for host in await hosts(restarted, STAGED_HOSTS)] == [1, host_id]
         restarted.start()
         await until(restarted, lambda hosts: len(hosts) == 1)

@@ -92,7 +92,7 @@ def test_of_several_consoles_the_oldest_counts_and_the_others_are_told() -> None
     assert console.version.source is not None
     assert console.version.source.name == "z"
     assert [name for name, _ in found.ignored] == ["a", "b"]
-    assert "z, which is older" in found.ignored[0][1]
+    assert "BackupHost z is the console" in found.ignored[0][1]
 
 
 def test_an_object_that_is_being_deleted_is_gone() -> None:

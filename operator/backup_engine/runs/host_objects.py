@@ -121,7 +121,7 @@ def read_seen(
             wanted.append(WantedHost(metadata.uid, metadata.name, version))
     consoles.sort(key=lambda each: each[:2])
     for _, name, _ in consoles[1:]:
-        ignored.append((name, f"the console is described by {consoles[0][1]}, which is older"))
+        ignored.append((name, f"BackupHost {consoles[0][1]} is the console, as the oldest"))
     wanted += [console for _, _, console in consoles[:1]]
     return Seen(tuple(wanted), tuple(unreadable), tuple(ignored))
 
