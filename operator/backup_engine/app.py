@@ -17,6 +17,7 @@ from fastapi.routing import APIRoute
 from backup_api.endpoints import API_ROOT
 from backup_api.extensions.engine import (
     ARCHIVES_EXTENSION,
+    HOSTS_EXTENSION,
     RESTORES_EXTENSION,
     VERIFICATION_EXTENSION,
 )
@@ -97,7 +98,12 @@ from backup_engine.verifications import Verifications
 
 ALWAYS_NAMED: Final = ("localhost", "127.0.0.1")
 
-SERVED_EXTENSIONS: Final = (ARCHIVES_EXTENSION, RESTORES_EXTENSION, VERIFICATION_EXTENSION)
+SERVED_EXTENSIONS: Final = (
+    ARCHIVES_EXTENSION,
+    HOSTS_EXTENSION,
+    RESTORES_EXTENSION,
+    VERIFICATION_EXTENSION,
+)
 
 Work = tuple[Callable[[], Awaitable[None]], ...]
 

@@ -12,6 +12,9 @@ from backup_api.exceptions import MalformedAnswerError, RefusedError
 from backup_api.extensions.paths import EXTENSIONS
 from backup_api.wire import WireRecord
 
+HOSTS_EXTENSION: Final = "hosts"
+"""Hosts come from BackupHosts, and are told of in full (``extensions/hosts.py``)."""
+
 RESTORES_EXTENSION: Final = "restores"
 """Options, plan, progress and failures of restores are served (``extensions/restores.py``)."""
 

@@ -12,9 +12,6 @@ from backup_api.extensions.paths import EXTENSION_HOSTS
 from backup_api.hosts import HostStatus
 from backup_api.wire import WireRecord, known_word
 
-HOSTS_EXTENSION: Final = "hosts"
-"""Hosts come from BackupHosts, and are told of in full."""
-
 
 class EngineHostType(StrEnum):
     """What a host of the in-cluster engine is made of."""
