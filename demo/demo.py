@@ -1,8 +1,9 @@
 """`make demo`: from nothing to a real backup, each step shown with the command that takes it.
 
 Starts a real kube-apiserver, the engine and the operator on this machine, creates sample
-workloads, backs the cluster up, opens the archive with tar and zstd, and deletes a backup through
-Kubernetes. Everything it makes lies in `.demo/`, and everything it starts it stops.
+workloads, backs the cluster up, opens the archive with tar and zstd, restores a namespace that was
+lost, and deletes a backup through Kubernetes. Everything it makes lies in `.demo/`, and everything
+it starts it stops.
 """
 
 import argparse
@@ -20,6 +21,7 @@ import yaml
 
 from kubectl import Kubectl, show
 from programs import DemoError, Programs
+from restoring import restore_namespace
 from workloads import NAMESPACES, build_workloads
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -114,6 +116,8 @@ def _tell_story(cluster: Kubectl, programs: Programs) -> None:
         _show_events(cluster, namespace, backup)
     with _step("The archive opens with tar and zstd alone"):
         _open_archive(_archive_of(cluster, namespace, backup))
+    with _step("A namespace is lost, and restored: planned, approved, carried out"):
+        _show_restore(cluster, ready.rpartition(" ")[2], namespace, backup)
     with _step("Deleting a Backup whose deletionPolicy is Delete deletes the archive"):
         _show_deletion(cluster, namespace)
 
@@ -219,6 +223,16 @@ def _open_archive(archive: Path) -> None:
     kinds = 'grep -o \'"kind":"[A-Za-z]*"\' | sort | uniq -c | sort -rn | head -n 8'
     _shell(f"{unpack} 'parts/*' | zstd -dcq | wc -l")
     _shell(f"{unpack} 'index/*' | zstd -dcq | {kinds}")
+
+
+def _show_restore(cluster: Kubectl, url: str, namespace: str, backup: str) -> None:
+    lost = NAMESPACES[1]
+    cluster.shown("delete", "namespace", lost, "--timeout=60s")
+    path = "jsonpath={.status.id}"
+    backup_id = int(cluster.quiet("get", "backup", backup, "-n", namespace, "-o", path))
+    restore_namespace(url, FOLDER / "engine", backup_id, lost)
+    found = cluster.quiet("get", "deployments,secrets", "-n", lost, "-o", "name").split()
+    print(f"{len(found)} Deployments and Secrets are back in {lost}")
 
 
 def _show_deletion(cluster: Kubectl, namespace: str) -> None:
