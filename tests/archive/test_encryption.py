@@ -1,6 +1,5 @@
 import hashlib
 import json
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -226,31 +225,6 @@ def test_an_encrypted_archive_opens_without_any_code_of_ours(
         *(f"secret-{number}" for number in range(5)),
         *("größe", "wheel"),
     ]
-
-
-@pytest.mark.skipif(
-    not (shutil.which("age") or shutil.which("rage")) or not shutil.which("zstd"),
-    reason="needs the commands zstd and age, or rage",
-)
-def test_the_age_command_opens_a_part(encrypted: Path, tmp_path: Path) -> None:
-    program = shutil.which("age") or shutil.which("rage")
-    subprocess.run(["tar", "-xf", str(encrypted), "-C", str(tmp_path)], check=True, timeout=30)
-    part = tmp_path / "parts" / "000002.ndjson.zst.age"
-    frame = subprocess.run(
-        [str(program), "--decrypt", "--identity", str(tmp_path / "second"), str(part)],
-        check=True,
-        capture_output=True,
-        timeout=30,
-    ).stdout
-    lines = subprocess.run(
-        ["zstd", "--decompress", "--stdout"],
-        input=frame,
-        check=True,
-        capture_output=True,
-        timeout=30,
-    ).stdout
-
-    assert lines.count(b'"kind":"Secret"') == 5
 
 
 def test_encryption_is_never_twice_the_same_and_always_reversible(

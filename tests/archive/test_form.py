@@ -1,6 +1,5 @@
 import hashlib
 import json
-import shutil
 import subprocess
 import tarfile
 from pathlib import Path
@@ -9,6 +8,7 @@ import pytest
 
 from backup_engine.archive.names import build_archive_name, is_archive_name
 from backup_engine.archive.part import KindName, Part, PartBuilder
+from backup_engine.archive.tarform import build_member_header
 
 MEMBERS = [
     "header.json",
@@ -33,9 +33,6 @@ def test_python_reads_the_archive_as_an_ordinary_tar(archive: Path) -> None:
     }
 
 
-@pytest.mark.skipif(
-    not (shutil.which("tar") and shutil.which("zstd")), reason="needs the commands tar and zstd"
-)
 def test_tar_and_zstd_open_the_archive_without_us(archive: Path, tmp_path: Path) -> None:
     place = tmp_path / "unpacked"
     place.mkdir()
@@ -57,6 +54,24 @@ def test_tar_and_zstd_open_the_archive_without_us(archive: Path, tmp_path: Path)
             assert list(told) == sorted(told)
             assert told["sha256"] == hashlib.sha256(line).hexdigest()
             assert lines[told["offset"] :][: told["length"]] == line
+
+
+@pytest.mark.parametrize(
+    ("path", "size", "mtime_s"), [("header.json", 0, 0), ("a" * 100, 8**11 - 1, 8**11 - 1)]
+)
+def test_a_header_is_what_other_programs_write(path: str, size: int, mtime_s: int) -> None:
+    member = tarfile.TarInfo(path)
+    member.size, member.mtime, member.mode = size, mtime_s, 0o600
+
+    assert build_member_header(path, size, mtime_s) == member.tobuf(format=tarfile.USTAR_FORMAT)
+
+
+@pytest.mark.parametrize(
+    ("path", "size", "mtime_s"), [("a" * 101, 0, 0), ("a", 8**11, 0), ("a", 0, -1), ("ä", 0, 0)]
+)
+def test_what_fits_no_header_is_refused(path: str, size: int, mtime_s: int) -> None:
+    with pytest.raises(ValueError, match=r"no room in a tar header|ascii"):
+        build_member_header(path, size, mtime_s)
 
 
 def test_every_offset_points_at_its_member(archive: Path) -> None:

@@ -307,14 +307,11 @@ async def test_the_signature_of_an_encrypted_archive_is_judged_without_a_key(
     assert (await verdict_on(forged, signed, trust)).reason == "SignatureMissing"
 
 
-@pytest.mark.skipif(
-    not (shutil.which("openssl") and shutil.which("jq")), reason="needs the commands openssl and jq"
-)
 def test_the_documented_commands_verify_a_signature(
     signed: Path, signing: SigningDirectory, tmp_path: Path
 ) -> None:
     page = Path(__file__).parents[2] / "docs" / "archive-format.md"
-    commands = page.read_text(encoding="utf-8").partition("```text\njq --raw-output .signature")[2]
+    commands = page.read_text(encoding="utf-8").partition("```shell\njq --raw-output .signature")[2]
     commands = "jq --raw-output .signature" + commands.partition("```")[0]
     place = tmp_path / "unpacked"
     place.mkdir()

@@ -3,11 +3,17 @@
 Every header byte follows from path, size and time, so that a reader can demand exactly these bytes.
 """
 
-import tarfile
 from dataclasses import dataclass
 from typing import Final
 
-BLOCK_BYTES: Final = tarfile.BLOCKSIZE
+BLOCK_BYTES: Final = 512
+NAME_BYTES: Final = 100
+CHECKSUM_BYTES: Final = 8
+LARGEST_NUMBER: Final = 8**11  # eleven octal digits
+MODE: Final = b"0000600\0"  # Secrets are inside: what tar unpacks is its owner's alone
+OWNER: Final = b"0000000\0"
+REGULAR: Final = b"0"
+MAGIC: Final = b"ustar\x0000"
 END_OF_TAR: Final = bytes(2 * BLOCK_BYTES)
 
 
@@ -35,12 +41,25 @@ def padding_bytes(size: int) -> int:
 
 
 def build_member_header(path: str, size: int, mtime_s: int) -> bytes:
-    """Build the one header block of a regular file of ``size`` bytes, owned by uid and gid 0."""
-    member = tarfile.TarInfo(path)
-    member.size = size
-    member.mtime = mtime_s
-    member.mode = 0o600  # Secrets are inside: what tar unpacks is its owner's alone
-    return member.tobuf(format=tarfile.USTAR_FORMAT, encoding="ascii", errors="strict")
+    """Build the one header block of a regular file of ``size`` bytes, owned by uid and gid 0.
+
+    Written out here, for a library may fill the fields that do not matter in another way tomorrow;
+    docs/archive-format.md has the same table. Raises ValueError for what does not fit.
+    """
+    name = path.encode("ascii")
+    if (
+        len(name) > NAME_BYTES
+        or not 0 <= size < LARGEST_NUMBER
+        or not 0 <= mtime_s < LARGEST_NUMBER
+    ):
+        raise ValueError(
+            f"member {path!r} of {size} bytes, time {mtime_s}: no room in a tar header"
+        )
+    front = name.ljust(NAME_BYTES, b"\0") + MODE + OWNER + OWNER
+    front += f"{size:011o}\0{mtime_s:011o}\0".encode()
+    back = (REGULAR + bytes(100) + MAGIC).ljust(BLOCK_BYTES - len(front) - CHECKSUM_BYTES, b"\0")
+    checksum = sum(front) + sum(back) + CHECKSUM_BYTES * ord(" ")
+    return front + f"{checksum:06o}\0 ".encode() + back
 
 
 def build_member(path: str, content: bytes, mtime_s: int) -> bytes:
