@@ -23,7 +23,7 @@ from fixtures.cluster import Cluster
 from fixtures.operator_process import Forge
 from fixtures.scene import Scene, connect, find_condition
 
-pytestmark = [pytest.mark.cluster, pytest.mark.process, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.cluster, pytest.mark.process, pytest.mark.timeout(600)]
 
 DOCUMENTATION = Path(__file__).resolve().parents[2] / "docs" / "operator.md"
 MOMENTS = ("before", "after")
@@ -100,9 +100,11 @@ class MortalOperator:
         except TimeoutError:
             pytest.fail(f"not {what} within {within_s} s:\n{self.output()[-3000:]}")
 
-    def kill(self) -> None:
+    async def end(self) -> None:
+        """Kill it and wait: its connections are to break while somebody still hears of it."""
         if self.pid and self.is_alive():
             os.kill(self.pid, signal.SIGKILL)
+            await self.until(lambda: not self.is_alive(), 30, "dead")
 
 
 @dataclass
@@ -219,7 +221,7 @@ async def lane(sandbox: Cluster, forge: Forge, folder: Path) -> AsyncIterator[La
             await operator.start()
             yield Lane(scene, operator)
         finally:
-            operator.kill()
+            await operator.end()
             await scene.clean_up()
             await cluster.call("DELETE", f"{path}/{namespace}")
 
@@ -262,7 +264,7 @@ async def test_a_way_has_no_step_that_the_table_leaves_out(
             assert await one.walk(way, None, 0, "") == RIGHT[way]
             known = {*way_steps, "armed", *AFTERWARDS[way]}
             assert set(one.operator.walked()) <= known
-            one.operator.kill()
+            await one.operator.end()
             await one.operator.start()
 
 
