@@ -54,6 +54,7 @@ bench: sandbox ## figures as ratios against a bare client in the same run
 	$(BIN)/python benchmarks/capture.py
 	$(BIN)/python benchmarks/restore.py
 	PYTHONPATH=tests $(BIN)/python benchmarks/operating.py
+	PYTHONPATH=tests $(BIN)/python benchmarks/serving.py
 
 e2e: sandbox ## the demo as a test: it fails when any of its steps does
 	$(BIN)/python demo/demo.py

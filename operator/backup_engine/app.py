@@ -374,11 +374,15 @@ async def _open_tls(
         context = await asyncio.to_thread(build_server_context, shared.files)
         return context, (lambda: shared.keep_fresh(context),)
     if settings.tls_cert is not None and settings.tls_key is not None:
-        files = CertificateFiles(settings.tls_cert, settings.tls_key)
+        files, ensure = CertificateFiles(settings.tls_cert, settings.tls_key), None
     else:
-        files = await asyncio.to_thread(ensure_self_signed, directory.tls, names, _utc_now())
+
+        def ensure() -> CertificateFiles:
+            return ensure_self_signed(directory.tls, names, _utc_now())
+
+        files = await asyncio.to_thread(ensure)
     context = await asyncio.to_thread(build_server_context, files)
-    return context, (lambda: keep_certificate_fresh(context, files),)
+    return context, (lambda: keep_certificate_fresh(context, files, ensure),)
 
 
 async def _share_signing(

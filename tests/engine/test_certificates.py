@@ -1,3 +1,4 @@
+import asyncio
 import datetime as dt
 import socket
 import ssl
@@ -7,16 +8,33 @@ from pathlib import Path
 
 import pytest
 
+from backup_engine.tls import serving
+from backup_engine.tls.certificates import RENEW_BEFORE, SERVER_LIFETIME
 from backup_engine.tls.directory import ensure_self_signed
 from backup_engine.tls.errors import TlsError
-from backup_engine.tls.serving import CertificateFiles, build_server_context, load_certificate
+from backup_engine.tls.serving import (
+    CertificateFiles,
+    build_server_context,
+    keep_certificate_fresh,
+    load_certificate,
+)
 
 NOW = dt.datetime.now(dt.UTC)
 NAMES = ("localhost", "127.0.0.1", "engine.backup.svc")
 
 
-def greet(context: ssl.SSLContext, ca: Path, name: str, *, maximum: int | None = None) -> None:
-    """Shake hands with a server of ``context`` as a client that trusts ``ca``."""
+def greet(
+    context: ssl.SSLContext,
+    ca: Path,
+    name: str,
+    *,
+    maximum: int | None = None,
+    shown: list[bytes | None] | None = None,
+) -> None:
+    """Shake hands with a server of ``context`` as a client that trusts ``ca``.
+
+    ``shown`` takes the certificate that the server shows.
+    """
     client = ssl.create_default_context(cafile=ca)
     if maximum is not None:
         client.minimum_version = client.maximum_version = ssl.TLSVersion(maximum)
@@ -31,8 +49,9 @@ def greet(context: ssl.SSLContext, ca: Path, name: str, *, maximum: int | None =
     server = threading.Thread(target=serve)
     server.start()
     try:
-        with ours:
-            client.wrap_socket(ours, server_hostname=name).close()
+        with ours, client.wrap_socket(ours, server_hostname=name) as connection:
+            if shown is not None:
+                shown.append(connection.getpeercert(binary_form=True))
     finally:
         server.join()
 
@@ -116,3 +135,33 @@ def test_unusable_files_are_explained(tmp_path: Path, problem: str) -> None:
 def test_a_name_that_is_none_is_explained(tmp_path: Path) -> None:
     with pytest.raises(TlsError, match="no host name"):
         ensure_self_signed(tmp_path, ("grüße",), NOW)
+
+
+async def test_an_own_certificate_is_renewed_and_served_while_the_engine_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "RELOAD_S", 0.01)
+    now = [NOW]
+    files = ensure_self_signed(tmp_path, NAMES, NOW)
+    context = build_server_context(files)
+    first = served_by(context, tmp_path / "ca.crt")
+
+    def ensure() -> object:
+        return ensure_self_signed(tmp_path, NAMES, now[0])
+
+    keeping = asyncio.create_task(keep_certificate_fresh(context, files, ensure))
+    try:
+        now[0] = NOW + SERVER_LIFETIME - RENEW_BEFORE + dt.timedelta(hours=1)
+        async with asyncio.timeout(20):
+            while (second := served_by(context, tmp_path / "ca.crt")) == first:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+    finally:
+        keeping.cancel()
+    assert second != first  # and a client that trusts the same CA has shaken hands with it
+
+
+def served_by(context: ssl.SSLContext, ca: Path) -> bytes | None:
+    """The certificate that a new client is shown."""
+    shown: list[bytes | None] = []
+    greet(context, ca, NAMES[0], shown=shown)
+    return shown[0]

@@ -37,7 +37,7 @@ from backup_engine.tls.certificates import (
 )
 from backup_engine.tls.directory import write_private
 from backup_engine.tls.errors import TlsError
-from backup_engine.tls.serving import CertificateFiles, load_certificate
+from backup_engine.tls.serving import CertificateFiles, reload_certificate
 
 logger = logging.getLogger(__name__)
 
@@ -131,7 +131,7 @@ class SharedCertificate:
             await asyncio.sleep(LOOK_S)
             try:
                 if await self.ensure():
-                    await asyncio.to_thread(load_certificate, context, self.files)
+                    await reload_certificate(context, self.files)
                     logger.info("TLS certificate of Secret %s was read again", self.ref)
             except (SecretError, TlsError) as trouble:
                 if is_well:  # once, not every minute

@@ -28,7 +28,7 @@ class Plain:
     choices: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # by identity, so that it can be a key
 class Members:
     """An object; ``aliases`` are further spellings of its members."""
 

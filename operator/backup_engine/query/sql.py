@@ -60,13 +60,14 @@ def build_condition(condition: Bound, columns: Columns) -> ColumnElement[bool]:
 
 def build_order(keys: Sequence[SortKey], columns: Columns) -> list[UnaryExpression[Any]]:
     """Build the ORDER BY: nulls last ascending, first descending, ties by ascending id."""
-    order = [
-        columns[key.name].desc().nulls_first()
-        if key.is_descending
-        else columns[key.name].asc().nulls_last()
-        for key in keys
-    ]
-    return [*order, columns["id"].asc()]
+    return [*(_build_key(columns[key.name], key) for key in keys), columns["id"].asc()]
+
+
+def _build_key(column: Column[Any], key: SortKey) -> UnaryExpression[Any]:
+    order = column.desc() if key.is_descending else column.asc()
+    if not column.nullable:
+        return order  # said of nulls that cannot be, SQLite would leave the index unused
+    return order.nulls_first() if key.is_descending else order.nulls_last()
 
 
 def _build_test(  # noqa: C901, PLR0911 - one branch for each kind of test

@@ -131,7 +131,7 @@ class Database:
         """Bring the tables up to date; raises DatabaseError."""
         try:
             options = WRITING if self.is_shared else {WRITES: True}
-            async with self._transaction(options, within_s=None) as connection:
+            async with self._transaction(options, is_limited=False) as connection:
                 if self.is_shared:
                     await lock_migrations(connection)
                 await connection.run_sync(_upgrade)
@@ -155,8 +155,9 @@ class Database:
 
     @asynccontextmanager
     async def _transaction(
-        self, options: Mapping[str, object], within_s: float | None = TRANSACTION_S
+        self, options: Mapping[str, object], *, is_limited: bool = True
     ) -> AsyncIterator[AsyncConnection]:
+        within_s = TRANSACTION_S if is_limited and self.is_shared else None
         async with _explained(within_s), self._engine.connect() as connection:
             await connection.execution_options(**options)
             async with connection.begin():

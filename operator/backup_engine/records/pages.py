@@ -17,13 +17,17 @@ async def read_page(
     order: Sequence[UnaryExpression[Any]],
     items: ItemRange | None,
 ) -> Page[RowMapping]:
-    """Read the rows ``items`` of those that match; None is all of them."""
-    counted = await connection.execute(select(func.count()).select_from(table).where(where))
-    total = int(counted.scalar_one())
+    """Read the rows ``items`` of those that match; None is all of them.
+
+    Counts only what the page itself does not tell: nothing, if it reaches the end of the list.
+    """
     first = items.first if items is not None else 0
-    length = min(items.length, total) if items is not None else total
-    if first >= total:
-        return Page((), first, total)
-    page = select(table).where(where).order_by(*order).offset(first).limit(length)
-    rows = await connection.execute(page)
-    return Page(tuple(rows.mappings()), first, total)
+    page = select(table).where(where).order_by(*order)
+    if items is not None:
+        page = page.offset(first).limit(items.length)
+    rows = tuple((await connection.execute(page)).mappings())
+    is_end = items is None or len(rows) < items.length
+    if is_end and (rows or first == 0):
+        return Page(rows, first, first + len(rows))
+    counted = await connection.execute(select(func.count()).select_from(table).where(where))
+    return Page(rows, first, int(counted.scalar_one()))

@@ -75,6 +75,9 @@ Index(
 )
 
 Index("ix_backups_status", BACKUPS.c.status)
+# What clients sort by; the rest of the members sorts 100 000 records well enough without.
+Index("ix_backups_time_initiated", BACKUPS.c.time_initiated, BACKUPS.c.id)
+Index("ix_backups_name", BACKUPS.c.name, BACKUPS.c.id)
 
 CONFIGURATIONS: Final = Table(
     "configurations",

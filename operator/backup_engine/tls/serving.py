@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -45,16 +46,36 @@ def load_certificate(context: ssl.SSLContext, files: CertificateFiles) -> None:
         ) from trouble
 
 
-async def keep_certificate_fresh(context: ssl.SSLContext, files: CertificateFiles) -> None:
-    """Load the files again whenever they change, until cancelled."""
+async def reload_certificate(context: ssl.SSLContext, files: CertificateFiles) -> None:
+    """Load certificate and key into a context that serves; raises TlsError.
+
+    Tried on another context first, in a thread; then on the loop, which handshakes run on, too:
+    OpenSSL takes first the one and then the other, and in between every handshake would fail.
+    """
+    await asyncio.to_thread(build_server_context, files)
+    load_certificate(context, files)
+
+
+async def keep_certificate_fresh(
+    context: ssl.SSLContext,
+    files: CertificateFiles,
+    ensure: Callable[[], object] | None = None,
+) -> None:
+    """Load the files again whenever they change, until cancelled.
+
+    ``ensure`` is called before each look, in a thread: it renews what is about to end, or raises
+    TlsError. None: somebody else renews the files.
+    """
     seen = await asyncio.to_thread(_fingerprint, files)
     while True:
         await asyncio.sleep(RELOAD_S)
-        now = await asyncio.to_thread(_fingerprint, files)
-        if now == seen:
-            continue
         try:
-            await asyncio.to_thread(load_certificate, context, files)
+            if ensure is not None:
+                await asyncio.to_thread(ensure)
+            now = await asyncio.to_thread(_fingerprint, files)
+            if now == seen:
+                continue
+            await reload_certificate(context, files)
         except TlsError as trouble:  # half replaced, perhaps: the next look tells
             logger.error("%s; the one loaded before stays in use", trouble)  # noqa: TRY400
             continue
