@@ -1,0 +1,131 @@
+"""The operator and the in-cluster engine together: hosts told, a namespace lost and restored."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fixtures.cluster import Cluster
+from fixtures.engine import EngineProcess, running_engine
+from fixtures.kinds import Objects, restores
+from fixtures.scene import GROUP, Scene, find_condition
+
+pytestmark = [pytest.mark.cluster, pytest.mark.process, pytest.mark.timeout(120)]
+
+
+@pytest.fixture
+async def in_cluster(scene: Scene, sandbox: Cluster, tmp_path: Path) -> AsyncIterator[str]:
+    """A BackupEngine for a real engine, which takes the Restores of the scene's namespace."""
+    name = f"in-cluster-{scene.mark}"
+    with contextlib.ExitStack() as stack:
+        running = running_engine(tmp_path / "engine", sandbox.kubeconfig, "--engine-name", name)
+        engine = await asyncio.to_thread(stack.enter_context, running)
+        await introduce(scene, name, engine)
+        yield name
+        await asyncio.to_thread(stack.close)
+
+
+async def introduce(scene: Scene, name: str, engine: EngineProcess) -> None:
+    token, ca_pem = await asyncio.to_thread(lambda: (engine.token, engine.ca_pem))
+    secret = {"metadata": {"name": name}, "stringData": {"token": token, "ca.crt": ca_pem}}
+    await scene.cluster.call("POST", "/api/v1/namespaces/default/secrets", secret)
+    ref = {"namespace": "default", "name": name}
+    body = {
+        "apiVersion": "backup-operator.io/v1",
+        "kind": "BackupEngine",
+        "metadata": {"name": name},
+        "spec": {
+            "url": engine.url,
+            "auth": {"secToken": {"secretRef": ref}},
+            "tls": {"caSecretRef": ref},
+            "pollInterval": "1s",
+            "requestsPerSecond": 50,
+            "restoreNamespaces": {"names": [scene.namespace]},
+        },
+    }
+    await scene.cluster.call("POST", f"{GROUP}/backupengines", body)
+    scene.engines.append(name)
+
+
+async def test_what_is_lost_comes_back_by_an_approved_plan(scene: Scene, in_cluster: str) -> None:
+    core = "/api/v1/namespaces"
+    lost, copy = f"lost-{scene.mark}", f"copy-{scene.mark}"
+    await scene.cluster.call("POST", core, {"metadata": {"name": lost}})
+    for number in range(5):
+        body: dict[str, Any] = {"metadata": {"name": f"c{number}"}, "data": {"a": str(number)}}
+        await scene.cluster.call("POST", f"{core}/{lost}/configmaps", body)
+    await scene.create("whole", engine=in_cluster)
+    await scene.condition("whole", "Complete", within_s=60)
+    await scene.cluster.call("DELETE", f"{core}/{lost}/configmaps/c1")
+    await scene.cluster.merge(f"{core}/{lost}/configmaps/c2", {"data": {"a": "changed"}})
+
+    wanted = restores(scene)
+    await wanted.create(
+        "back",
+        backupRef={"name": "whole"},
+        groups=["DEPLOYMENT_CONFIG"],
+        include=[{"namespace": lost, "kind": "ConfigMap", "name": "c*"}],
+        existing="Update",
+    )
+    body = await wanted.ready("back", "True", "Planned", within_s=40)
+    plan = body["status"]["plan"]
+    assert (plan["counts"]["create"], plan["counts"]["update"]) == (1, 1)
+    told = {(item["action"], item["name"]) for item in plan["items"]}
+    assert told == {("create", "c1"), ("update", "c2")}
+    assert await scene.cluster.find(f"{core}/{lost}/configmaps/c1") is None
+
+    await wanted.change("back", mode="Apply", approvedPlan=plan["digest"])
+    body = await wanted.ready("back", "True", "Succeeded", within_s=40)
+    assert body["status"]["progress"]["failed"] == 0
+    for name, value in (("c1", "1"), ("c2", "2")):
+        found = await scene.cluster.call("GET", f"{core}/{lost}/configmaps/{name}")
+        assert found["data"] == {"a": value}
+
+    await copied(scene, wanted, in_cluster, body["status"]["backupId"], (lost, copy))
+    for name in (lost, copy):
+        await scene.cluster.call("DELETE", f"{core}/{name}")
+
+
+async def copied(
+    scene: Scene, wanted: Objects, engine: str, backup_id: int, names: tuple[str, str]
+) -> None:
+    """Restore the namespace once more under another name, without asking."""
+    lost, copy = names
+    await scene.cluster.call("POST", "/api/v1/namespaces", {"metadata": {"name": copy}})
+    await wanted.create(
+        "copied",
+        backupId=backup_id,
+        engineRef={"name": engine},
+        groups=["DEPLOYMENT_CONFIG"],
+        include=[{"namespace": lost, "kind": "ConfigMap", "name": "c*"}],
+        namespaceMapping={lost: copy},
+        mode="Apply",
+        autoApprove=True,
+    )
+    await wanted.ready("copied", "True", "Succeeded", within_s=40)
+    listed = await scene.cluster.call("GET", f"/api/v1/namespaces/{copy}/configmaps")
+    assert {one["metadata"]["name"] for one in listed["items"]} >= {"c0", "c1", "c2", "c3", "c4"}
+
+
+async def test_a_host_is_staged_until_a_deploy_puts_it_in_force(
+    scene: Scene, in_cluster: str
+) -> None:
+    hosts = Objects(scene, "BackupHost", "backuphosts", is_namespaced=False)
+    name, other = f"h-{scene.mark}", f"o-{scene.mark}"
+    volumes = [{"namespace": scene.namespace, "selector": {}}]
+    await hosts.create(name, type="Data", volumes=volumes, engineRef={"name": in_cluster})
+    await hosts.create(other, type="Data", volumes=volumes, engineRef={"name": scene.engine})
+    try:
+        await hosts.ready(other, "False", "NotInCluster")  # an appliance has hosts of its own
+        body = await hosts.ready(name, "False", "PendingDeploy", within_s=40)
+        assert find_condition(body, "Staged")["status"] == "True"  # type: ignore[index]
+        await scene.create("deploying", engine=in_cluster, deployStaged=True)
+        body = await hosts.ready(name, "True", "InForce", within_s=40)
+        assert body["status"]["deployedGeneration"] == body["metadata"]["generation"]
+        await scene.condition("deploying", "Complete", within_s=60)
+    finally:
+        await hosts.delete(name)
+        await hosts.delete(other)
