@@ -1,0 +1,260 @@
+"""One restore per Restore: crash anywhere, lose any answer, and nothing is restored twice."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from backup_api.backups import BackupType
+from backup_api.errors import ErrorClass
+from backup_api.restores import (
+    CreateRestoreErrors,
+    LaunchRestoreErrors,
+    RestoreRecord,
+)
+from backup_api.restores import RestoreStatus as WireStatus
+from backup_operator.decisions.facts import EngineSeen, Refusal, Trouble
+from backup_operator.decisions.restore import decide_restore
+from backup_operator.decisions.restore_facts import (
+    AdoptRestore,
+    CreateRestoreRecord,
+    DropRestore,
+    KeepRestore,
+    LaunchRestoreRecord,
+    ListOpenRestores,
+    LookAtRestore,
+    OpenRestores,
+    ReportRestore,
+    RestoreMemory,
+    RestoreSeen,
+    RestoreView,
+    RestRestore,
+    WriteLaunchAhead,
+    WriteRestoreAhead,
+)
+from backup_operator.decisions.restore_standings import pending
+from backup_operator.decisions.restore_status import build_restore_status
+from backup_operator.resources.group import FINALIZER
+from backup_operator.resources.restore import RestoreSpec
+from backup_operator.resources.restore_status import RestoreStatus
+from fixtures.facts import ENGINE, NOON, SECOND, some_metadata, wire_ms
+
+GROUPS = ("DEPLOYMENT_CONFIG",)
+
+
+def a_spec(**members: Any) -> RestoreSpec:  # noqa: ANN401
+    return RestoreSpec.model_validate({"backupId": 118, "groups": GROUPS, **members})
+
+
+def a_record(status: WireStatus = WireStatus.PENDING, **members: Any) -> RestoreRecord:  # noqa: ANN401
+    given = {
+        "id": 7,
+        "backup_id": 118,
+        "backup_name": "old",
+        "backup_version": "7.5.0",
+        "backup_type": BackupType.CONFIG,
+        "groups": GROUPS,
+        "time_initiated": wire_ms(NOON),
+        **members,
+    }
+    return RestoreRecord.model_validate({**given, "status": status})
+
+
+def seen(status: RestoreStatus | None = None, **more: Any) -> RestoreSeen:  # noqa: ANN401
+    facts = {
+        "metadata": some_metadata(kept=True),
+        "status": status or RestoreStatus(),
+        "engine": EngineSeen(ENGINE, clock_offset=timedelta(0)),
+        "memory": RestoreMemory(),
+        "backup_id": 118,
+        **more,
+    }
+    return RestoreSeen(**facts)
+
+
+def reason_of(decision: object) -> str:
+    assert isinstance(decision, ReportRestore)
+    return decision.standing.reason
+
+
+def test_what_is_not_allowed_is_not_even_asked() -> None:
+    trouble = Trouble("RestoreNotAllowed", "no", needs_people=True)
+    assert reason_of(decide_restore(a_spec(), seen(not_allowed=trouble), NOON)) == trouble.reason
+
+
+def test_it_is_kept_and_nothing_is_open_before_it_is_requested() -> None:
+    loose = seen(metadata=some_metadata())
+    assert decide_restore(a_spec(), loose, NOON) == KeepRestore(wanted=True)
+    assert decide_restore(a_spec(), seen(), NOON) == ListOpenRestores()
+    busy = RestoreMemory(look=OpenRestores(NOON, (a_record(),)))
+    assert reason_of(decide_restore(a_spec(), seen(memory=busy), NOON)) == "RestoreRunning"
+    free = RestoreMemory(look=OpenRestores(NOON, ()))
+    assert isinstance(decide_restore(a_spec(), seen(memory=free), NOON), WriteRestoreAhead)
+
+
+def test_silence_after_the_launch_is_no_failure() -> None:
+    launch = {"requested_at": NOON, "digest": "sha256:x"}
+    status = RestoreStatus.model_validate({"id": 7, "launch": launch})
+    away = EngineSeen(ENGINE, Trouble("EngineUnreachable", "silence"))
+    decision = decide_restore(a_spec(), seen(status, engine=away), NOON)
+    assert reason_of(decision) == "EngineAway"
+    locked = EngineSeen(ENGINE, Trouble("Unauthorized", "401", needs_people=True))
+    decision = decide_restore(a_spec(), seen(status, engine=locked), NOON)
+    assert isinstance(decision, ReportRestore)
+    assert decision.standing.wants_credentials
+    assert not decision.standing.is_over
+
+
+def test_cluster_options_at_an_appliance_are_refused() -> None:
+    view = RestoreView(NOON, a_record())
+    status = RestoreStatus(id=7)
+    wanted = a_spec(existing="Update")
+    decision = decide_restore(wanted, seen(status, memory=RestoreMemory(view=view)), NOON)
+    assert reason_of(decision) == "OptionsNotSupported"
+
+
+class OneRestore(RuleBasedStateMachine):
+    """An engine that may lose answers, crashes, and somebody else's restore."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = NOON
+        self.wanted = a_spec(mode="Apply", autoApprove=True)
+        self.status = RestoreStatus()
+        self.memory = RestoreMemory()
+        self.kept = False
+        self.records: dict[int, RestoreRecord] = {}
+        self.created = 0
+        self.launched = 0
+        self.loses_answer = False
+
+    def _open(self) -> tuple[RestoreRecord, ...]:
+        over = {WireStatus.SUCCESS, WireStatus.FAILED}
+        return tuple(one for one in self.records.values() if one.status not in over)
+
+    def _refuse(self, row: Any, attempt: int) -> Refusal:  # noqa: ANN401
+        return Refusal(attempt, self.now, row.http_status, row.code, row, row.error_class, "no")
+
+    def _step(self) -> bool:  # noqa: C901 - one case for each kind of step
+        """Take one step; False: it rests."""
+        facts = seen(self.status, memory=self.memory, metadata=some_metadata(kept=self.kept))
+        decision = decide_restore(self.wanted, facts, self.now)
+        loses, memory = self.loses_answer, self.memory
+        match decision:
+            case RestRestore():
+                return False
+            case ReportRestore(standing):
+                self.status = build_restore_status(facts, standing, self.now)
+                return standing.is_over and self.kept
+            case KeepRestore(wanted):
+                self.kept = wanted
+            case ListOpenRestores():
+                first = memory.first_look_at or self.now
+                look = OpenRestores(self.now, self._open())
+                self.memory = replace(memory, look=look, first_look_at=first)
+            case WriteRestoreAhead(submission):
+                told = build_restore_status(facts, pending("Submitting", ""), self.now)
+                self.status = told.model_copy(update={"submission": submission, "engine": ENGINE})
+                self.memory = replace(
+                    memory, unsent_attempt=submission.attempts, look=None, first_look_at=None
+                )
+            case CreateRestoreRecord(attempt):
+                self.memory = replace(memory, unsent_attempt=0, refusal=None, look=None)
+                self._create(attempt, is_lost=loses)
+            case AdoptRestore(record):
+                self.status = self.status.model_copy(update={"id": record.id})
+                self.memory = RestoreMemory()
+            case LookAtRestore(restore_id):
+                view = RestoreView(self.now, self.records.get(restore_id))
+                self.memory = replace(memory, view=view)
+            case WriteLaunchAhead(launch, standing):
+                told = build_restore_status(facts, standing, self.now)
+                self.status = told.model_copy(update={"launch": launch})
+            case LaunchRestoreRecord(restore_id):
+                self.memory = replace(memory, view=None)
+                self._launch(restore_id, is_lost=loses)
+            case DropRestore(restore_id):
+                self.records.pop(restore_id, None)
+                self.memory = replace(memory, view=RestoreView(self.now, None))
+            case _:
+                raise AssertionError(decision)
+        self.loses_answer = False
+        return True
+
+    def _create(self, attempt: int, *, is_lost: bool) -> None:
+        if self._open():
+            row = CreateRestoreErrors.ANOTHER_IS_OPEN
+            assert row.error_class is ErrorClass.BUSY
+            answer = {"refusal": self._refuse(row, attempt)}
+        else:
+            self.created += 1
+            number = len(self.records) + 1
+            record = a_record(id=number, time_initiated=wire_ms(self.now))
+            self.records[number] = record
+            answer = {"created": record}
+        if not is_lost:
+            self.memory = replace(self.memory, **answer)
+
+    def _launch(self, restore_id: int, *, is_lost: bool) -> None:
+        record = self.records[restore_id]
+        if record.status is WireStatus.PENDING:
+            self.launched += 1
+            running = record.model_copy(update={"status": WireStatus.IN_PROGRESS})
+            self.records[restore_id] = running
+            answer: dict[str, Any] = {"view": RestoreView(self.now, running)}
+        else:
+            answer = {"launch_refusal": self._refuse(LaunchRestoreErrors.NOT_PENDING, 1)}
+        if not is_lost:
+            self.memory = replace(self.memory, **answer)
+
+    @rule(steps=st.integers(1, 12))
+    def reconcile(self, steps: int) -> None:
+        for _ in range(steps):
+            if not self._step():
+                break
+
+    @rule()
+    def crash(self) -> None:
+        self.memory = RestoreMemory()
+
+    @rule()
+    def lose_the_next_answer(self) -> None:
+        self.loses_answer = True
+
+    @rule(seconds=st.integers(1, 90))
+    def time_passes(self, seconds: int) -> None:
+        self.now += seconds * SECOND
+
+    @rule()
+    def somebody_else_restores(self) -> None:
+        if not self.records:
+            self.records[1] = a_record(id=1, backup_id=5, time_initiated=wire_ms(self.now))
+
+    @rule(outcome=st.sampled_from((WireStatus.SUCCESS, WireStatus.FAILED)))
+    def what_runs_ends(self, outcome: WireStatus) -> None:
+        for number, record in self.records.items():
+            if record.status is WireStatus.IN_PROGRESS or record.backup_id == 5:
+                self.records[number] = record.model_copy(update={"status": outcome})
+
+    @invariant()
+    def nothing_is_made_or_launched_twice(self) -> None:
+        assert self.created <= 1
+        assert self.launched <= 1
+
+    def teardown(self) -> None:
+        """Once the faults stop, it ends."""
+        self.loses_answer = False
+        for _ in range(40):
+            self.what_runs_ends(WireStatus.SUCCESS)
+            self.reconcile(12)
+            self.now += 15 * SECOND
+        assert self.launched == 1
+        assert self.status.phase in {"Succeeded", "Failed"}
+        assert not self.kept, FINALIZER
+
+
+TestOneRestore = OneRestore.TestCase
+TestOneRestore.settings = settings(max_examples=60, stateful_step_count=25)
