@@ -188,7 +188,7 @@ class OneRestore(RuleBasedStateMachine):
         if self._open():
             row = CreateRestoreErrors.ANOTHER_IS_OPEN
             assert row.error_class is ErrorClass.BUSY
-            answer = {"refusal": self._refuse(row, attempt)}
+            answer: dict[str, Any] = {"refusal": self._refuse(row, attempt)}
         else:
             self.created += 1
             number = len(self.records) + 1
