@@ -41,6 +41,7 @@ format: install ## let ruff format and mend
 
 generate: install ## write crds/, manifests/crds/crds.yaml and docs/reference/ anew from the models
 	$(BIN)/python -m backup_operator crds --out crds --docs docs/reference
+	PYTHONPATH=tests $(BIN)/python -m contract.rows docs/reference/api-coverage.md
 	$(BIN)/python -m backup_operator crds > manifests/crds/crds.yaml
 
 lock: install ## pin anew, with hashes and without index addresses

@@ -6,13 +6,17 @@ import signal
 import socket
 import ssl
 import sys
+import uuid
 from collections.abc import Generator
 from typing import Final
 
+import h11
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from backup_engine.errors import EngineError
+from backup_engine.routes.answers import ServerErrors, build_refusal
 from backup_engine.settings import ListenAddress
 
 GRACE_S: Final = 20  # for requests that run when the process is told to stop
@@ -45,6 +49,23 @@ def open_listener(address: ListenAddress) -> socket.socket:
     return listener
 
 
+class _Protocol(H11Protocol):
+    """HTTP as uvicorn reads it; what it cannot read is refused in the API's own error body."""
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP (spec §2.11: 400), and close the connection."""
+        if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
+            answer = build_refusal(ServerErrors.BAD_SYNTAX, msg, {"Connection": "close"})
+            headers = [*answer.raw_headers, (b"x-request-id", uuid.uuid4().hex.encode())]
+            for event in (
+                h11.Response(status_code=answer.status_code, headers=headers),
+                h11.Data(data=bytes(answer.body)),
+                h11.EndOfMessage(),
+            ):
+                self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
+
+
 class EngineServer(uvicorn.Server):
     """Serves until told to stop, then lets running requests finish."""
 
@@ -52,7 +73,7 @@ class EngineServer(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http="h11",
+                http=_Protocol,
                 ws="none",
                 lifespan="off",
                 log_config=None,

@@ -29,7 +29,7 @@ from appliance.journal import Journal, SeenRequest, names_of
 from appliance.levers import Levers
 from appliance.restores import Outage
 from appliance.state import ApplianceState
-from appliance.wire import Answer, Request
+from appliance.wire import Answer, Request, error_body
 
 LOOPBACK = "127.0.0.1"
 _SECRET_HEADERS = frozenset({"sec", "authorization", "cookie"})
@@ -60,7 +60,7 @@ class FakeAppliance(Levers):
         return f"https://{LOOPBACK}:{self.port}"
 
     async def __aenter__(self) -> Self:
-        self._server = web.Server(self._serve, access_log=None)
+        self._server = _Listener(self._serve, access_log=None)
         self._runner = web.ServerRunner(self._server, shutdown_timeout=2.0)
         await self._runner.setup()
         await self.come_up()
@@ -217,6 +217,29 @@ class FakeAppliance(Levers):
 def _port_of(http: web.BaseRequest) -> int:
     peer = http.transport.get_extra_info("peername") if http.transport is not None else None
     return int(peer[1]) if peer else 0
+
+
+class _Handler(web.RequestHandler):
+    """One connection; what is no HTTP is refused in the error body, too (spec §2.11)."""
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        if status == 500 or request.writer.output_size > 0:
+            return super().handle_error(request, status, exc, message)
+        body = json.dumps(error_body(400, 0, "The request is no HTTP")).encode()
+        answer = web.Response(status=400, body=body, headers={"Content-Type": "application/json"})
+        answer.force_close()
+        return answer
+
+
+class _Listener(web.Server):
+    def __call__(self) -> web.RequestHandler:
+        return _Handler(self, loop=self._loop, **self._kwargs)
 
 
 async def _read_body(http: web.BaseRequest) -> bytes | None:

@@ -9,6 +9,7 @@ Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 Record = dict[str, Json]
 
 CATEGORIES: Mapping[int, str] = {
+    400: "The request has a bad syntax",
     401: "You are not logged in",
     403: "You are not allowed to do this",
     404: "Resource not found",

@@ -12,6 +12,7 @@ from backup_api.errors import EndpointErrors, FrameworkErrors
 from contract.cover import Absent
 from contract.coverage import FRAMEWORK, SERVERS, find_cover
 from contract.own_rows import OWN
+from contract.rows import render
 
 FOLDER = Path(__file__).parent
 
@@ -69,3 +70,9 @@ def test_the_table_has_no_row_that_no_endpoint_has() -> None:
 
     assert set(OWN) == known
     assert set(FRAMEWORK) == set(FrameworkErrors)
+
+
+def test_the_published_table_is_this_one() -> None:
+    published = FOLDER.parents[1] / "docs" / "reference" / "api-coverage.md"
+
+    assert published.read_text() == render(), "run make generate"

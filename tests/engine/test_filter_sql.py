@@ -1,4 +1,4 @@
-"""A filter means the same in SQL as in Python, whatever the records are."""
+"""A filter means the same in SQL, in Python and on the fake appliance, whatever the records are."""
 
 import asyncio
 from collections.abc import Iterator
@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import insert, select
 
+from appliance.filters import parse_filter as parse_filter_of_the_fake
+from appliance.shapes import BACKUP, members_at
 from backup_api.backups import AppDeploymentLocation, BackupRecord, BackupType, RecordStatus
-from backup_api.filters import quoted
 from backup_engine.query.binding import bind_filter
 from backup_engine.query.filter import parse_filter
 from backup_engine.query.matching import fulfils
@@ -24,12 +25,10 @@ from backup_engine.records.sqlite import build_sqlite_url
 from backup_engine.records.tables import BACKUPS
 from fixtures.databases import SQLITE
 from fixtures.postgresql import PostgresServer
+from grammar.filters import NUMBERS, TEXTS, filters
 
 MEMBERS = build_members(BackupRecord)
 
-# few letters, so that values meet; some beyond ASCII, some that LIKE takes for its own
-TEXTS = st.text("aAbB%_\\é\u00c9ß'\" .\U0001f600", max_size=4)
-NUMBERS = st.integers(-3, 3)
 STATUSES = st.sampled_from([status.value for status in RecordStatus])
 
 RECORDS = st.fixed_dictionaries(
@@ -41,46 +40,6 @@ RECORDS = st.fixed_dictionaries(
         "status": STATUSES,
         "is_valid": st.booleans(),
     }
-)
-
-OPERATORS = st.sampled_from(["=", "!=", "<>", "^=", "<", "<=", ">", ">="])
-NUMBER_TEXTS = NUMBERS.map(str) | st.sampled_from(["1.5", '"2"', "1e0", "-.5"])
-
-PATTERNS = st.lists(
-    st.sampled_from(["a", "B", "é", "É", "ß", "'", "%", "_", r"\%", r"\_", r"\\", r"\"", r"\a"]),
-    max_size=5,
-).map("".join)
-
-
-@st.composite
-def comparisons(draw: st.DrawFn) -> str:
-    name = draw(st.sampled_from(["name", "description", "time_completed", "size_on_disk"]))
-    values = TEXTS.map(quoted) if name in {"name", "description"} else NUMBER_TEXTS
-    negation = draw(st.sampled_from(["", "not "]))
-    forms = [
-        f"{name} {draw(OPERATORS)} {draw(values)}",
-        f"{name} {negation}in ({', '.join(draw(st.lists(values, min_size=1, max_size=3)))})",
-        f"{name} {negation}between {draw(values)} and {draw(values)}",
-        f"{name} is {negation}null",
-    ]
-    if name in {"name", "description"}:
-        forms.append(f'{name} {draw(st.sampled_from(["like", "ilike"]))} "{draw(PATTERNS)}"')
-    return draw(st.sampled_from(forms))
-
-
-TESTS = (
-    comparisons()
-    | STATUSES.map(lambda status: f"status != {status}")
-    | st.sampled_from(["is_valid = true", "is_valid != false", "is_valid < true"])
-)
-FILTERS = st.recursive(
-    TESTS,
-    lambda inner: (
-        inner.map(lambda one: f"not ({one})")
-        | st.lists(inner, min_size=2, max_size=3).map(lambda all_: f"({' and '.join(all_)})")
-        | st.lists(inner, min_size=2, max_size=3).map(" or ".join).map("({})".format)
-    ),
-    max_leaves=6,
 )
 
 
@@ -142,16 +101,19 @@ async def selected(
     return ids
 
 
-@given(st.lists(RECORDS, min_size=1, max_size=6), FILTERS)
-@settings(max_examples=300, deadline=None)
-def test_sql_and_python_agree_on_every_filter(
+@given(st.lists(RECORDS, min_size=1, max_size=6), filters(MEMBERS))
+@settings(max_examples=250, deadline=None)
+def test_sql_python_and_the_fake_appliance_agree_on_every_filter(
     database: Database, loop: asyncio.Runner, records: list[dict[str, Any]], text: str
 ) -> None:
     rows = [complete(number, members) for number, members in enumerate(records, start=1)]
     condition = bind_filter(parse_filter(text), MEMBERS)
-    expected = [row["id"] for row in rows if fulfils(row, condition)]
+    shown = [{**row, "intiated_by": row["initiated_by"]} for row in rows]
+    fits = parse_filter_of_the_fake(text, members_at(BACKUP, 26))
 
-    assert loop.run(selected(database, rows, text)) == expected
+    expected = [row["id"] for row in shown if fulfils(row, condition)]
+    assert [row["id"] for row in shown if fits(row)] == expected, "the fake appliance"
+    assert loop.run(selected(database, rows, text)) == expected, "SQL"
 
 
 @given(

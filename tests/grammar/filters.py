@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from hypothesis import strategies as st
 
 from backup_api.filters import quoted
+from backup_api.restores import RestoreGroup
+from backup_engine.product import COMPONENTS
 from backup_engine.query.shapes import Listing, Members, Plain, PlainType, Shape
 
 # few letters, so that values meet; some beyond ASCII, some that LIKE takes for its own
@@ -24,6 +26,17 @@ _NUMBERS_AS_TEXT = NUMBERS.map(str) | st.sampled_from(["1.5", '"2"', "'-1'", "1e
 def filters(members: Members, max_leaves: int = 6) -> st.SearchStrategy[str]:
     """Build filters on an object of this shape; every one of them is valid."""
     return _combined(_tests(members), max_leaves)
+
+
+def with_words(members: Members) -> Members:
+    """Name the words that ``groups`` and ``components`` hold, which the models leave open."""
+    words = {"groups": frozenset(each.value for each in RestoreGroup), "components": COMPONENTS}
+    closed: dict[str, Shape] = {
+        name: Listing(Plain(PlainType.CHOICE, words[name]))
+        for name in words
+        if name in members.shapes
+    }
+    return Members({**members.shapes, **closed}, members.aliases)
 
 
 @st.composite

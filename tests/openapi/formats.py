@@ -12,7 +12,7 @@ from backup_api.servers import ServerRecord
 from backup_api.tunnels import TunnelRecord
 from backup_api.wire import WireRecord
 from backup_engine.query.shapes import build_members
-from grammar.filters import filters
+from grammar.filters import filters, with_words
 
 LISTED: tuple[type[WireRecord], ...] = (
     ApiVersion,
@@ -31,6 +31,6 @@ _LEFT_OUT: dict[type[WireRecord], set[str]] = {
 _RANGES = st.tuples(st.integers(0, 2**63 - 1), st.integers(0, 2**63 - 1)).map(sorted)
 
 for model in LISTED:
-    members = build_members(model, _LEFT_OUT.get(model, ()))
+    members = with_words(build_members(model, _LEFT_OUT.get(model, ())))
     schemathesis.openapi.format(f"{model.__name__}-filter", filters(members))
 schemathesis.openapi.format("items-range", _RANGES.map(lambda ends: f"items={ends[0]}-{ends[1]}"))

@@ -14,6 +14,7 @@ from backup_api import endpoints
 from backup_api.backups import SORTABLE
 from backup_api.endpoints import JSON, Endpoint
 from backup_api.errors import EndpointErrors, FrameworkErrors
+from backup_api.extensions.restores import PlanAction
 from backup_api.restores import SORTABLE_RESTORES
 from backup_api.wire import WireRequest
 from backup_engine.query.shapes import Listing, Members, Shape, build_members
@@ -24,6 +25,7 @@ from backup_engine.routes.table import EXTENSION_RIGHTS, RIGHTS
 SCHEMAS: Final = "#/components/schemas/"
 ERROR_BODY: Final = SCHEMAS + "ErrorBody"
 _PARAMETERS: Final = "#/components/parameters/"
+_RANGE: Final = _PARAMETERS + "Range"
 _HEADERS: Final = "#/components/headers/"
 
 _TEXT: Final = {"type": "string"}
@@ -41,6 +43,9 @@ _BYTES: Final = {
     "description": "bytes=x-y, as HTTP has it",
     "schema": _TEXT,
 }
+_WORDS: Final = {"form": ["stored", "restorable"], "action": [each.value for each in PlanAction]}
+"""Queries of extensions that take certain words only."""
+
 _EVERYWHERE: Final = {"X-Request-Id": {"$ref": _HEADERS + "X-Request-Id"}}
 _DEPRECATED: Final = {"Deprecated": {"$ref": _HEADERS + "Deprecated"}}
 _OF_STATUS: Final[Mapping[int, Mapping[str, Any]]] = {
@@ -102,7 +107,7 @@ def document(
         parameters.append({"name": name, "in": "path", "required": True, "schema": schema})
     if endpoint.is_list:
         parameters += [
-            {"$ref": _PARAMETERS + "Range"},
+            {"$ref": _RANGE},
             _build_filter(endpoint, getattr(element, "__name__", "any")),
         ]
     if endpoint.is_sortable:
@@ -110,21 +115,27 @@ def document(
     elif has_bytes:
         parameters.append(_BYTES)
     elif queries and "kind" in queries and not endpoint.is_list:
-        parameters.append({"$ref": _PARAMETERS + "Range"})
+        parameters.append({"$ref": _RANGE})
     for name, text in (queries or {}).items():
-        parameters.append({"name": name, "in": "query", "description": text, "schema": _TEXT})
+        schema = {"type": "string", "enum": _WORDS[name]} if name in _WORDS else _TEXT
+        parameters.append({"name": name, "in": "query", "description": text, "schema": schema})
     for name, schema in (headers or {}).items():
         parameters.append({"name": name, "in": "header", "required": True, "schema": schema})
     extra: dict[str, Any] = {"parameters": parameters}
     if body is not None:
         extra["requestBody"] = _build_request(endpoint, body)
     rows = [*_list_framework_rows(endpoint, body, headers, has_fields), *endpoint.refusals]
+    if {"$ref": _RANGE} in parameters and not endpoint.is_list:
+        rows.append(FrameworkErrors.WRONG_RANGE)
+    success = {endpoint.success: _build_success(endpoint)}
+    if has_bytes:
+        success |= {206: {**success[endpoint.success], "description": "The part asked for"}}
     return RouteOptions(
         path=endpoint.path,
         methods=[endpoint.method],
         status_code=endpoint.success,
         response_model=answer,
-        responses={endpoint.success: _build_success(endpoint), **_build_refusals(rows)},
+        responses={**success, **_build_refusals(rows)},
         openapi_extra=extra,
     )
 

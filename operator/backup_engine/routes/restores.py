@@ -21,9 +21,10 @@ from backup_api.restores import (
     LaunchRestore,
     LaunchRestoreErrors,
     ListRestoresErrors,
+    RestoreGroup,
     RestoreRecord,
 )
-from backup_engine.query.shapes import build_members
+from backup_engine.query.shapes import Listing, Members, Plain, PlainType, build_members
 from backup_engine.restores import Restores
 from backup_engine.routes.call import Call, CurrentCall
 from backup_engine.routes.documentation import document
@@ -37,7 +38,9 @@ from backup_engine.routes.parameters import (
     convert_sort,
 )
 
-MEMBERS: Final = build_members(RestoreRecord)
+# the contract's model takes any group, as a client must; a filter knows the words (spec §14 no. 9)
+_GROUPS: Final = Listing(Plain(PlainType.CHOICE, frozenset(each.value for each in RestoreGroup)))
+MEMBERS: Final = Members({**build_members(RestoreRecord).shapes, "groups": _GROUPS})
 
 
 def build_restore_routes(restores: Restores) -> APIRouter:
