@@ -221,6 +221,7 @@ CONFIGURATION: Shape = {
 TUNNEL: Shape = {
     "name": TEXT,
     "remote_host_id": LONG,
+    "remote_hostID": Member(Kind.LONG, alias_of="remote_host_id"),  # as the prose spells it
     "remote_port": LONG,
     "local_port": LONG,
     "reverse_source": BOOLEAN,

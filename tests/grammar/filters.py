@@ -29,13 +29,16 @@ def filters(members: Members, max_leaves: int = 6) -> st.SearchStrategy[str]:
 
 
 def with_words(members: Members) -> Members:
-    """Name the words that ``groups`` and ``components`` hold, which the models leave open."""
+    """Name the words of enumerations that the models leave open (spec §4.0, §6.0, §8)."""
     words = {"groups": frozenset(each.value for each in RestoreGroup), "components": COMPONENTS}
     closed: dict[str, Shape] = {
         name: Listing(Plain(PlainType.CHOICE, words[name]))
         for name in words
         if name in members.shapes
     }
+    if "http_method" in members.shapes:
+        methods = {"OPTIONS", "GET", "HEAD", "POST", "PUT", "DELETE", "TRACE", "CONNECT", "PATCH"}
+        closed["http_method"] = Plain(PlainType.CHOICE, frozenset(methods))
     return Members({**members.shapes, **closed}, members.aliases)
 
 

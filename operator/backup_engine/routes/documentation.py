@@ -105,20 +105,7 @@ def document(
     for name in _PLACEHOLDER.findall(endpoint.path):
         schema = _TEXT_PLACEHOLDERS.get(name, _ID)
         parameters.append({"name": name, "in": "path", "required": True, "schema": schema})
-    if endpoint.is_list:
-        parameters += [
-            {"$ref": _RANGE},
-            _build_filter(endpoint, getattr(element, "__name__", "any")),
-        ]
-    if endpoint.is_sortable:
-        parameters.append(_build_sort(SORTABLES[endpoint]))
-    elif has_bytes:
-        parameters.append(_BYTES)
-    elif queries and "kind" in queries and not endpoint.is_list:
-        parameters.append({"$ref": _RANGE})
-    for name, text in (queries or {}).items():
-        schema = {"type": "string", "enum": _WORDS[name]} if name in _WORDS else _TEXT
-        parameters.append({"name": name, "in": "query", "description": text, "schema": schema})
+    parameters += _build_list_parameters(endpoint, element, queries or {}, has_bytes)
     for name, schema in (headers or {}).items():
         parameters.append({"name": name, "in": "header", "required": True, "schema": schema})
     extra: dict[str, Any] = {"parameters": parameters}
@@ -138,6 +125,27 @@ def document(
         responses={**success, **_build_refusals(rows)},
         openapi_extra=extra,
     )
+
+
+def _build_list_parameters(
+    endpoint: Endpoint, element: object, queries: Mapping[str, str], has_bytes: bool
+) -> list[Mapping[str, Any]]:
+    parameters: list[Mapping[str, Any]] = []
+    if endpoint.is_list:
+        parameters += [
+            {"$ref": _RANGE},
+            _build_filter(endpoint, getattr(element, "__name__", "any")),
+        ]
+    if endpoint.is_sortable:
+        parameters.append(_build_sort(SORTABLES[endpoint]))
+    elif has_bytes:
+        parameters.append(_BYTES)
+    elif "kind" in queries and not endpoint.is_list:
+        parameters.append({"$ref": _RANGE})
+    for name, text in queries.items():
+        schema = {"type": "string", "enum": _WORDS[name]} if name in _WORDS else _TEXT
+        parameters.append({"name": name, "in": "query", "description": text, "schema": schema})
+    return parameters
 
 
 def _build_fields(endpoint: Endpoint, members: Members) -> Mapping[str, Any]:

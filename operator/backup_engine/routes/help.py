@@ -22,14 +22,20 @@ from backup_engine.auth.callers import Right
 from backup_engine.auth.gate import Gate
 from backup_engine.documentation import Documentation, add_slashes
 from backup_engine.errors import RefusalError
-from backup_engine.query.shapes import build_members
+from backup_engine.query.shapes import Members, Plain, PlainType, build_members
 from backup_engine.routes.call import Call, CurrentCall
 from backup_engine.routes.documentation import document
 from backup_engine.routes.listing import answer_element, answer_fixed_list
 from backup_engine.routes.parameters import convert_fields, convert_id
 from backup_engine.routes.table import RIGHTS
 
-_ENDPOINT: Final = build_members(EndpointDescription)
+_METHODS: Final = Plain(
+    PlainType.CHOICE,
+    frozenset({"OPTIONS", "GET", "HEAD", "POST", "PUT", "DELETE", "TRACE", "CONNECT", "PATCH"}),
+)
+_ENDPOINT: Final = Members(
+    {**build_members(EndpointDescription).shapes, "http_method": _METHODS}  # spec §8
+)
 _RESOURCE: Final = build_members(ResourceDescription)
 
 ReadDocumentation = Callable[[], Documentation]
