@@ -158,6 +158,19 @@ async def test_a_session_ends_with_its_hour_and_with_the_password(
     assert (await with_cookie(engine, cookie)).status_code == 401
 
 
+async def test_the_value_of_the_cookie_lets_in_as_a_sec_header_and_comes_again(
+    engine: LocalEngine,
+) -> None:
+    session = cookie_of(await basic(engine))
+    engine.client.cookies.clear()
+
+    answer = await engine.send("GET", ABOUT, headers={"SEC": session})
+
+    assert answer.status_code == 200
+    assert cookie_of(answer) == session
+    assert (await engine.send("GET", ABOUT, headers={"SEC": f"{session}x"})).status_code == 401
+
+
 async def test_a_cookie_that_was_tampered_with_is_worth_nothing(engine: LocalEngine) -> None:
     session = parse_session(cookie_of(await basic(engine)))
     assert session is not None

@@ -96,10 +96,14 @@ class Gate:
 
     async def _identify_service(self, token: str) -> Credential:
         service = await self._tokens.find_service(token)
-        if service is None:
-            message = f"{NO_CREDENTIALS} that holds a known token"
-            raise UnknownCallerError(message, is_failure=True)
-        return Credential(Caller(f"API_user: {service.label}"))  # spec §13 no. 17
+        if service is not None:
+            return Credential(Caller(f"API_user: {service.label}"))  # spec §13 no. 17
+        # clients without a jar send the cookie of their login as the header, and look for it again
+        user = await self._logins.find_user(token) if self._logins is not None else None
+        if user is not None:
+            return Credential(Caller(user), cookie=token)
+        message = f"{NO_CREDENTIALS} that holds a known token"
+        raise UnknownCallerError(message, is_failure=True)
 
     async def _identify_bearer(self, bearer: str) -> Credential:
         user = await self._reviews.find_user(bearer) if bearer else None
