@@ -14,6 +14,7 @@ from backup_api.hosts import HostRecord
 from backup_api.restores import RestoreRecord
 from backup_api.servers import ServerRecord
 from backup_api.tunnels import TunnelRecord
+from backup_api.wire import WireRecord
 from backup_engine.query.shapes import build_members
 from contract.places import ASKS, LISTS, WITH_BODY, Ask
 from contract.replies import ERROR_MEMBERS, Reply
@@ -22,7 +23,7 @@ from grammar.filters import filters, with_words
 from grammar.garbage import BODIES, HEADERS, RANGES, SEGMENTS, TEXTS, drawn
 
 AT_ONCE = 8
-MODELS = {
+MODELS: dict[str, type[WireRecord]] = {
     "/backup_and_restore/backups": BackupRecord,
     "/backup_and_restore/restores": RestoreRecord,
     "/config/deployment/hosts": HostRecord,

@@ -114,7 +114,7 @@ def document(
     rows = [*_list_framework_rows(endpoint, body, headers, has_fields), *endpoint.refusals]
     if {"$ref": _RANGE} in parameters and not endpoint.is_list:
         rows.append(FrameworkErrors.WRONG_RANGE)
-    success = {endpoint.success: _build_success(endpoint)}
+    success: dict[int | str, dict[str, Any]] = {endpoint.success: _build_success(endpoint)}
     if has_bytes:
         success |= {206: {**success[endpoint.success], "description": "The part asked for"}}
     return RouteOptions(
