@@ -18,7 +18,7 @@ from backup_engine.capture.journal import parse_journal
 from fixtures.engine import EngineProcess
 from listserver import Listing, ListServer, a_config_map
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.process, pytest.mark.timeout(900)]
 
 KINDS = [f"kind{letter}s" for letter in "abcdefghijkl"]
 KILLS = 10
@@ -55,7 +55,7 @@ def listed_kinds(source: ListServer) -> set[str]:
 
 
 async def finish(engine: EngineProcess, backup_id: int) -> None:
-    async with client_of(engine) as client, asyncio.timeout(60):
+    async with client_of(engine) as client, asyncio.timeout(120):
         while (await client.get_backup(backup_id)).status is not RecordStatus.SUCCESS:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
