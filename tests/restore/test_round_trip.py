@@ -15,9 +15,10 @@ from backup_engine.restore.run import plan_restore, restore
 from restorescene import Stage, build_scene
 from restorescene.stage import deadline, versions
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
 
 TESTS = Path(__file__).parents[1]
+MAPS = 1000
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(TESTS)}
 
 
@@ -38,12 +39,12 @@ async def owner_uids(stage: Stage) -> list[tuple[str, str]]:
 
 
 async def test_everything_comes_back_and_a_second_run_changes_nothing(stage: Stage) -> None:
-    scene = build_scene(stage.prefix)
+    scene = build_scene(stage.prefix, maps=MAPS)
     await stage.create_scene(scene)
     archive = await stage.capture()
     before = await stage.read(archive)
-    assert len(before) > 500
-    assert len({one["kind"] for one in before.values()}) >= 38
+    assert len(before) >= 2000
+    assert len({(one["apiVersion"], one["kind"]) for one in before.values()}) >= 40
     options = RestoreOptions(selection=stage.selection())
     reader = await stage.open(archive)
 
@@ -54,7 +55,7 @@ async def test_everything_comes_back_and_a_second_run_changes_nothing(stage: Sta
     items: list[PlanItem] = []
     plan = await plan_restore(options, reader, stage.connection, take=items.append)
     assert plan.counts[Action.CREATE] == sum(i.verdict.action is Action.CREATE for i in items)
-    assert plan.counts[Action.CREATE] > 470
+    assert plan.counts[Action.CREATE] > 1900
     assert plan.counts[Action.CONFLICT] == plan.counts[Action.UNSUPPORTED] == 0, items
     status, _ = await stage.request("GET", f"/api/v1/namespaces/{stage.prefix}-a")
     assert status == 404  # a plan changes nothing
@@ -96,7 +97,7 @@ async def test_a_restore_killed_three_times_ends_right_when_run_again(stage: Sta
         process = await asyncio.create_subprocess_exec(
             *command, env=ENVIRONMENT, stdout=asyncio.subprocess.DEVNULL
         )
-        async with deadline() as expired:
+        async with deadline(120) as expired:
             while await stage.count_config_maps() <= moment and process.returncode is None:
                 expired(f"{moment} objects restored (seed {seed})")
                 await asyncio.sleep(0.01)
