@@ -169,8 +169,7 @@ def check_backup(backup_id: int, stored: StoredBackup | None) -> StoredBackup:
         message = f"Backup {record.id} is {record.status}, not SUCCESS"
         raise RefusalError(CreateRestoreErrors.NOT_SUCCESSFUL, message)
     if not record.is_valid:
-        said = f": {stored.failure_message}" if stored.failure_message else ""
-        message = f"The archive of backup {record.id} is not valid{said}"
+        message = f"The archive of backup {record.id} is not valid; its verification says why"
         raise RefusalError(CreateRestoreErrors.NOT_VALID, message)
     if not record.is_version_compatible:
         message = f"The archive of backup {record.id} is of version {record.version}"

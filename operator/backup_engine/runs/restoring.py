@@ -91,8 +91,8 @@ class ArchiveOpener:
             found = backup.record.status
             raise RestoreError("BackupNotReady", f"backup {backup_id} is {found}, not SUCCESS")
         if not backup.record.is_valid:
-            said = f": {backup.failure_message}" if backup.failure_message else ""
-            raise RestoreError("BackupNotValid", f"the archive of backup {backup_id}{said}")
+            message = f"the archive of backup {backup_id} is not valid; its verification says why"
+            raise RestoreError("BackupNotValid", message)
         store = self._places.open(backup.archive_directory)
         return backup, await self._safekeeping.open(store, backup.archive_name)
 
