@@ -131,12 +131,10 @@ async def test_garbage_in_a_path_is_refused_in_the_error_body(talk: Conversation
         b"nonsense\r\n\r\n",
         b"GET /api/system/about HTTP/1.1\r\nBad Name: 1\r\nHost: x\r\n\r\n",
         b"GET /api/\xff HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"GET /api/system/about HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 100_000 + b"\r\n\r\n",
-        b"GET /api/" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
         b"POST /api/backup_and_restore/backups HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
         b"POST /api/x HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
     ],
-    ids=["words", "name", "byte", "huge-header", "huge-path", "negative", "lengths"],
+    ids=["words", "name", "byte", "negative", "lengths"],
 )
 async def test_what_is_no_http_is_refused_in_the_error_body(
     talk: Conversation, request_bytes: bytes
