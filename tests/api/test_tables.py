@@ -298,7 +298,7 @@ PUBLIC: dict[ModuleType, set[str]] = {
         "VerificationVerdict",
     },
     versions: {"choose_version", "parse_version"},
-    wire: {"WireRecord", "WireRequest", "known_word"},
+    wire: {"WireRecord", "WireRequest", "known_word", "requiring"},
 }
 
 
