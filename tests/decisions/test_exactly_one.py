@@ -518,7 +518,7 @@ TRANSITIONS = {
     "refused": {"WriteAhead", "LookForLost", "Adopt", "Report"},
     "outcome unknown": {"AddFinalizer", "LookForLost", "Adopt", "WriteAhead", "Report"},
     "id stored": {"AddFinalizer", "RemoveFinalizer", "FetchRecord", "DeleteRecord", "Report"},
-    "being deleted": {"LookForLost", "RemoveFinalizer", "DeleteRecord", "Report"},
+    "being deleted": {"LookForLost", "RemoveFinalizer", "Report"},
 }
 """The steps that each stage leads to; one that is never taken here is a way nobody has tried."""
 
@@ -529,7 +529,7 @@ SELDOM_TAKEN = {
     "refused": {"AddFinalizer", "RemoveFinalizer", "Rest"},
     "outcome unknown": {"RemoveFinalizer", "Rest"},
     "id stored": {"Rest"},
-    "being deleted": {"Adopt", "FetchRecord", "Rest"},
+    "being deleted": {"Adopt", "FetchRecord", "DeleteRecord", "Rest"},
 }
 """Steps that need two rare events in a row; the table shows them where they came about."""
 

@@ -16,7 +16,10 @@ CONTACT_GRAIN: Final = timedelta(seconds=55)
 """The time of the last contact alone is not worth a write more often."""
 
 MOST_HOSTS: Final = 500
+MOST_COMPONENTS: Final = 12
+LONGEST_COMPONENT: Final = 40
 LONGEST_WORD: Final = 253
+"""All together keep a status well below the megabyte that the API server takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,10 @@ def _hosts(records: tuple[HostRecord, ...]) -> tuple[EngineHost, ...]:
             id=record.id,
             hostname=_word(record.hostname),
             status=record.status.value if record.status is not None else None,
-            components=tuple(sorted(record.components or ()))[:50],
+            components=tuple(
+                cut(word, LONGEST_COMPONENT)
+                for word in sorted(record.components or ())[:MOST_COMPONENTS]
+            ),
         )
         for record in sorted(by_id.values(), key=lambda host: host.id)[:MOST_HOSTS]
     )
