@@ -141,17 +141,16 @@ async def test_an_own_certificate_is_renewed_and_served_while_the_engine_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(serving, "RELOAD_S", 0.01)
-    now = [NOW]
-    files = ensure_self_signed(tmp_path, NAMES, NOW)
+    made = NOW - SERVER_LIFETIME + RENEW_BEFORE - dt.timedelta(hours=1)  # near its end by now
+    files = ensure_self_signed(tmp_path, NAMES, made)
     context = build_server_context(files)
     first = served_by(context, tmp_path / "ca.crt")
 
     def ensure() -> object:
-        return ensure_self_signed(tmp_path, NAMES, now[0])
+        return ensure_self_signed(tmp_path, NAMES, NOW)
 
     keeping = asyncio.create_task(keep_certificate_fresh(context, files, ensure))
     try:
-        now[0] = NOW + SERVER_LIFETIME - RENEW_BEFORE + dt.timedelta(hours=1)
         async with asyncio.timeout(20):
             while (second := served_by(context, tmp_path / "ca.crt")) == first:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
