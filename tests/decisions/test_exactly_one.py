@@ -497,12 +497,6 @@ MACHINES = (Machine, WithoutFence)
 PATIENT = pytest.mark.timeout(300)  # for a busy machine; alone each takes seconds
 
 
-@PATIENT
-@pytest.mark.parametrize("machine", MACHINES)
-def test_no_order_of_events_costs_a_backup_or_makes_a_second(machine: type[Machine]) -> None:
-    run_state_machine_as_test(machine, settings=SETTINGS)
-
-
 TRANSITIONS = {
     "nothing submitted": {
         "AddFinalizer",
@@ -523,7 +517,7 @@ TRANSITIONS = {
 """The steps that each stage leads to; one that is never taken here is a way nobody has tried."""
 
 SELDOM_TAKEN = {
-    "attempt stored": {"RemoveFinalizer", "Report"},
+    "attempt stored": {"RemoveFinalizer", "Report", "Rest"},
     "answered": {"AddFinalizer", "RemoveFinalizer"},
     "not sent": {"AddFinalizer", "RemoveFinalizer", "Rest"},
     "refused": {"AddFinalizer", "RemoveFinalizer", "Rest"},
@@ -539,12 +533,12 @@ def pairs_of(table: dict[str, set[str]]) -> set[tuple[str, str]]:
 
 
 @PATIENT
-def test_every_transition_is_taken_and_none_is_unknown(
+def test_no_order_of_events_costs_a_backup_and_every_transition_is_taken(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    if not TAKEN:  # this test alone was asked for
-        for machine in MACHINES:
-            run_state_machine_as_test(machine, settings=SETTINGS)
+    TAKEN.clear()  # the stories below take some as well
+    for machine in MACHINES:
+        run_state_machine_as_test(machine, settings=SETTINGS)
     lines = ["| stage | step | taken |", "|---|---|---|"]
     lines += [f"| {stage} | {step} | {TAKEN[stage, step]} |" for stage, step in sorted(TAKEN)]
     with capsys.disabled():
