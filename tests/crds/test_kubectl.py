@@ -47,6 +47,8 @@ STATUS: dict[str, Any] = {
     "appDeploymentLocation": "CONSOLE",
     "size": "734 MiB",
     "duration": "6m52s",
+    "startedAt": "2026-11-23T12:00:00Z",
+    "terminatedAt": "2026-11-23T12:06:52.345Z",
     "submission": {
         "requestedName": "pre-upgrade_2026.11",
         "submittedAt": "2026-11-23T11:59:59.500Z",
@@ -202,7 +204,7 @@ def test_the_table_shows_what_matters_and_the_wide_one_the_rest(
     wide = kubectl("get", "bk", "before-upgrade", scope, "--output=wide").stdout.splitlines()
     assert wide[0].split() == [
         *("NAME", "TYPE", "PHASE", "SIZE", "VALID", "ENGINE", "RECORD", "HOST", "STARTED"),
-        *("COMPLETED", "DURATION", "MESSAGE", "AGE"),
+        *("TERMINATED", "DURATION", "MESSAGE", "AGE"),
     ]
     assert "console" in wide[1]
     assert " 118 " in wide[1]
