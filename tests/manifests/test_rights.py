@@ -1,0 +1,191 @@
+"""The rights that the manifests grant are those that the programs use: no fewer, no more."""
+
+import asyncio
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from fixtures.cluster import run_kubectl
+from fixtures.engine import EngineProcess
+from fixtures.installation import NAMESPACE, Installation
+from fixtures.operator_process import OperatorProcess
+
+ROOT = Path(__file__).parents[2]
+OVERLAY = ROOT / "manifests" / "overlays" / "cluster"
+ENGINE = "system:serviceaccount:backup-system:backup-engine"
+OPERATOR = "system:serviceaccount:backup-system:backup-operator"
+
+pytestmark = [pytest.mark.cluster, pytest.mark.process, pytest.mark.timeout(180)]
+
+
+class Use(NamedTuple):
+    """One kind of request, as RBAC sees it."""
+
+    group: str
+    resource: str  # with its subresource
+    verb: str
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """What the audit log says of one account."""
+
+    used: frozenset[Use]
+    refused: frozenset[str]
+
+
+# Granted, and not met in this walk, each for a reason.
+SPARED: dict[str, dict[Use, str]] = {OPERATOR: {}, ENGINE: {}}
+
+
+async def test_both_programs_work_with_the_rights_of_their_manifests(
+    installation: Installation, tmp_path: Path
+) -> None:
+    cluster = installation.cluster
+    run_kubectl(cluster, "apply", "--server-side", "--force-conflicts", "-k", str(OVERLAY))
+    async with programs(installation, tmp_path) as engine:
+        apply(installation, backup_engine(engine, installation))
+        await wait_for(installation, "backupengine/in-cluster", "Ready")
+        apply(installation, backup("first", deletionPolicy="Delete"))
+        await wait_for(installation, "backup/first", "Finished")
+        await wait_for(installation, "backup/first", "Complete")
+        apply(installation, backup("first", deletionPolicy="Delete", description="told anew"))
+        run_kubectl(cluster, "-n", NAMESPACE, "delete", "backup", "first", "--timeout=20s")
+
+    for account in (OPERATOR, ENGINE):
+        audited = read_audit(installation, account)
+        assert audited.refused == frozenset(), f"{account} asked for what it may not"
+        granted = frozenset(granted_to(installation, account))
+        unused = granted - audited.used - SPARED[account].keys()
+        assert unused == frozenset(), f"{account} never uses these rights"
+        assert SPARED[account].keys() <= granted, "no longer granted, so nothing to spare"
+
+
+class programs:  # noqa: N801 - a context manager
+    """Engine and operator, each with the token of its ServiceAccount."""
+
+    def __init__(self, installation: Installation, folder: Path) -> None:
+        options = (
+            *("--tls-secret", f"{NAMESPACE}/backup-engine-tls"),
+            *("--signing-secret", f"{NAMESPACE}/backup-engine-signing"),
+        )
+        self._engine = EngineProcess(
+            folder / "engine", installation.kubeconfig_of("backup-engine"), options
+        )
+        self._operator = OperatorProcess(
+            installation.kubeconfig_of("backup-operator"),
+            folder,
+            ("--sweep-interval=1s", "--leader-elect", f"--leader-election-namespace={NAMESPACE}"),
+        )
+
+    async def __aenter__(self) -> EngineProcess:
+        await asyncio.to_thread(self._engine.start)
+        await self._operator.start()
+        return self._engine
+
+    async def __aexit__(self, *_: object) -> None:
+        try:
+            assert await self._operator.stop() == 0
+            assert await asyncio.to_thread(self._engine.stop) == 0
+        finally:
+            self._operator.kill()
+            self._engine.kill()
+
+
+def backup_engine(engine: EngineProcess, installation: Installation) -> dict[str, Any]:
+    assert "CERTIFICATE" in installation.secret("backup-engine-tls-ca", "ca.crt")
+    return {
+        "apiVersion": "backup-operator.io/v1",
+        "kind": "BackupEngine",
+        "metadata": {
+            "name": "in-cluster",
+            "annotations": {"backup-operator.io/is-default-engine": "true"},
+        },
+        "spec": {
+            "url": engine.url,
+            "auth": {"serviceAccount": {"audience": "backup-engine"}},
+            "tls": {
+                "caSecretRef": {
+                    "namespace": NAMESPACE,
+                    "name": "backup-engine-tls-ca",
+                    "key": "ca.crt",
+                }
+            },
+            "allowedNamespaces": {
+                "selector": {"matchLabels": {"kubernetes.io/metadata.name": NAMESPACE}}
+            },
+        },
+    }
+
+
+def backup(name: str, **spec: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "backup-operator.io/v1",
+        "kind": "Backup",
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "spec": {"backupType": "CONFIG", **spec},
+    }
+
+
+def apply(installation: Installation, body: dict[str, Any]) -> None:
+    run_kubectl(
+        installation.cluster, "apply", "--server-side", "--filename=-", stdin=json.dumps(body)
+    )
+
+
+async def wait_for(installation: Installation, what: str, condition: str) -> None:
+    await asyncio.to_thread(
+        run_kubectl,
+        installation.cluster,
+        *("-n", NAMESPACE, "wait", f"--for=condition={condition}", "--timeout=25s", what),
+    )
+
+
+def read_audit(installation: Installation, account: str) -> Audited:
+    used, refused = set(), set()
+    for line in installation.audit_log.read_text().splitlines():
+        event = json.loads(line)
+        if event["user"]["username"] != account or "objectRef" not in event:
+            continue
+        target = event["objectRef"]
+        resource = "/".join(
+            filter(None, (target.get("resource", ""), target.get("subresource", "")))
+        )
+        use = Use(target.get("apiGroup", ""), resource, event["verb"])
+        if event.get("responseStatus", {}).get("code") == 403:
+            refused.add(f"{use.verb} {event['requestURI']}")
+        used.add(use)
+    return Audited(frozenset(used), frozenset(refused))
+
+
+def granted_to(installation: Installation, account: str) -> Iterator[Use]:
+    """Yield what our own roles grant; a wildcard is used if anything of its verb is."""
+    name = account.rpartition(":")[2]
+    for kind in ("clusterrolebindings", "rolebindings"):
+        listed = run_kubectl(
+            installation.cluster, "get", kind, "-A", "-o=json", "-l", "app.kubernetes.io/part-of"
+        )
+        for binding in json.loads(listed.stdout)["items"]:
+            subjects = binding.get("subjects") or ()
+            if not any(subject["name"] == name for subject in subjects):
+                continue
+            yield from rules_of(installation, binding)
+
+
+def rules_of(installation: Installation, binding: dict[str, Any]) -> Iterable[Use]:
+    reference = binding["roleRef"]
+    place = ("-n", NAMESPACE) if reference["kind"] == "Role" else ()
+    read = run_kubectl(
+        installation.cluster,
+        *("get", reference["kind"].lower(), reference["name"], "-o=json", *place),
+    )
+    for rule in json.loads(read.stdout)["rules"]:
+        for group in rule.get("apiGroups", ()):
+            for resource in rule.get("resources", ()):
+                for verb in rule["verbs"]:
+                    if "*" not in {group, resource} and "engine" not in group:
+                        yield Use(group, resource, verb)
