@@ -63,3 +63,12 @@ def test_every_target_and_program_that_a_page_names_exists(page: Path) -> None:
     assert {target for target in targets if f"\n{target}:" not in makefile} == set()
     for module in modules:
         assert (ROOT / "operator" / module / "__main__.py").is_file()
+
+
+def test_every_decision_has_a_number_of_its_own() -> None:
+    pages = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    numbers = [int(page.name[:4]) for page in pages]
+
+    assert numbers == list(range(1, len(pages) + 1))
+    for page, number in zip(pages, numbers, strict=True):
+        assert page.read_text().startswith(f"# {number}. ")

@@ -103,7 +103,7 @@ def name_manual(schedule: str, value: str) -> str:
 def build_backup(
     wanted: BackupScheduleSpec, seen: ScheduleSeen, step: CreateBackupObject
 ) -> dict[str, Any]:
-    """Build the Backup object of a run. It has no owner (ADR 8): it outlives its schedule."""
+    """Build the Backup object of a run. It has no owner (ADR 10): it outlives its schedule."""
     template = wanted.template
     annotations = dict(template.metadata.annotations)
     if step.at is not None:
