@@ -58,7 +58,7 @@ class _Protocol(H11Protocol):
             answer = build_refusal(ServerErrors.BAD_SYNTAX, msg, {"Connection": "close"})
             headers = [*answer.raw_headers, (b"x-request-id", uuid.uuid4().hex.encode())]
             for event in (
-                h11.Response(status_code=answer.status_code, headers=headers),
+                h11.Response(status_code=400, headers=headers, reason=b"Bad Request"),
                 h11.Data(data=bytes(answer.body)),
                 h11.EndOfMessage(),
             ):
