@@ -80,6 +80,8 @@ class _CaptureFile(StagedFile):
         with self._turn:
             self._is_over = True
             if self._descriptor >= 0:
+                # a sync that still runs has a copy of the descriptor, and with it of the lock
+                fcntl.flock(self._descriptor, fcntl.LOCK_UN)
                 os.close(self._descriptor)
                 self._descriptor = -1
 
