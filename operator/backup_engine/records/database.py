@@ -1,6 +1,7 @@
 """The database: opening, migrating, transactions."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -171,11 +172,22 @@ async def _explained(within_s: float | None) -> AsyncIterator[None]:
         async with asyncio.timeout(within_s):
             yield
     except (OperationalError, InterfaceError, PoolTimeoutError, OSError) as trouble:
+        if _is_wrong_statement(trouble):
+            raise
         raise DatabaseAwayError(_first_line(trouble)) from trouble  # TimeoutError is an OSError
     except DBAPIError as trouble:
         if trouble.connection_invalidated or is_passing(trouble):
             raise DatabaseAwayError(_first_line(trouble)) from trouble
         raise
+
+
+def _is_wrong_statement(trouble: Exception) -> bool:
+    """Tell a statement that SQLite cannot run, such as for want of a table, from a file it cannot."""
+    origin = trouble.orig if isinstance(trouble, DBAPIError) else None
+    return (
+        isinstance(origin, sqlite3.OperationalError)
+        and origin.sqlite_errorcode == sqlite3.SQLITE_ERROR
+    )
 
 
 def _parse_url(url: str) -> URL:
