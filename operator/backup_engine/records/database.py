@@ -182,7 +182,7 @@ async def _explained(within_s: float | None) -> AsyncIterator[None]:
 
 
 def _is_wrong_statement(trouble: Exception) -> bool:
-    """Tell a statement that SQLite cannot run, such as for want of a table, from a file it cannot."""
+    """Tell a statement that SQLite cannot run, say for want of a table, from a troubled file."""
     origin = trouble.orig if isinstance(trouble, DBAPIError) else None
     return (
         isinstance(origin, sqlite3.OperationalError)
