@@ -527,6 +527,8 @@ SELDOM_TAKEN = {
 }
 """Steps that need two rare events in a row; the table shows them where they came about."""
 
+MOST_ROUNDS = 6  # one takes nearly every transition; what six do not take is never taken
+
 
 def pairs_of(table: dict[str, set[str]]) -> set[tuple[str, str]]:
     return {(stage, step) for stage, steps in table.items() for step in steps}
@@ -537,13 +539,16 @@ def test_no_order_of_events_costs_a_backup_and_every_transition_is_taken(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     TAKEN.clear()  # the stories below take some as well
-    for machine in MACHINES:
-        run_state_machine_as_test(machine, settings=SETTINGS)
+    wanted = pairs_of(TRANSITIONS)
+    for _ in range(MOST_ROUNDS):
+        for machine in MACHINES:
+            run_state_machine_as_test(machine, settings=SETTINGS)
+        if wanted <= set(TAKEN):
+            break
     lines = ["| stage | step | taken |", "|---|---|---|"]
     lines += [f"| {stage} | {step} | {TAKEN[stage, step]} |" for stage, step in sorted(TAKEN)]
     with capsys.disabled():
         sys.stdout.write("\n\n" + "\n".join(lines) + "\n")
-    wanted = pairs_of(TRANSITIONS)
     assert wanted - set(TAKEN) == set()
     assert set(TAKEN) - wanted <= pairs_of(SELDOM_TAKEN)
 
