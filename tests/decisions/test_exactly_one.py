@@ -540,9 +540,10 @@ def test_no_order_of_events_costs_a_backup_and_every_transition_is_taken(
 ) -> None:
     TAKEN.clear()  # the stories below take some as well
     wanted = pairs_of(TRANSITIONS)
-    for _ in range(MOST_ROUNDS):
+    for is_first in (True, *[False] * (MOST_ROUNDS - 1)):
+        rules = hypothesis.settings(SETTINGS, derandomize=is_first)
         for machine in MACHINES:
-            run_state_machine_as_test(machine, settings=SETTINGS)
+            run_state_machine_as_test(machine, settings=rules)
         if wanted <= set(TAKEN):
             break
     lines = ["| stage | step | taken |", "|---|---|---|"]
