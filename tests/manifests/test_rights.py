@@ -57,7 +57,7 @@ SPARED: dict[str, dict[Use, str]] = {
         },
         Use("backup-operator.io", "backups", "delete"): "retention of a schedule",
     },
-    ENGINE: {},
+    ENGINE: {Use("", "secrets", "patch"): "renewal of a certificate or key"},
 }
 
 
