@@ -166,7 +166,7 @@ async def test_kill_9_at_a_request_never_restores_twice(
     scene.appliance.restores.restore_seconds = None
     hold = scene.appliance.faults.hold(call, moment=moment)
     await request(scene, "sturdy", mode="Apply", autoApprove=True)
-    await hold.arrived()
+    await hold.arrived(within_s=20)
     scene.operator.kill()
     if moment is Moment.AFTER_ACTING:
         hold.release()
