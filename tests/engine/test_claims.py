@@ -14,6 +14,7 @@ from backup_engine.records.claims import ClaimRecords
 from backup_engine.records.database import Database
 from backup_engine.records.tables import CLAIMS
 from backup_engine.runs.claims import Claim, ClaimKind, ClaimLostError, Claims, Lease
+from backup_engine.runs.persistence import persist
 
 SHORT = Lease(3.0)
 
@@ -99,6 +100,81 @@ async def test_of_many_racers_one_works_at_a_time(database_url: str) -> None:
         outcomes = await asyncio.gather(*racers)
     assert most == 1
     assert turns == outcomes.count(True) >= 1
+
+
+async def test_a_second_cancellation_does_not_keep_the_claim(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, releasing, may_release = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    release = ClaimRecords.release
+
+    async def held_up(self: ClaimRecords, token: str) -> None:
+        releasing.set()
+        await may_release.wait()
+        await release(self, token)
+
+    monkeypatch.setattr(ClaimRecords, "release", held_up)
+    async with engines(database_url, 1) as (claims,):
+        working = asyncio.create_task(
+            claims.carry_out(ClaimKind.BACKUP, 1, work_until(asyncio.Event(), begun))
+        )
+        await asyncio.wait_for(begun.wait(), 10)
+        working.cancel()
+        await asyncio.wait_for(releasing.wait(), 10)
+        working.cancel()
+        await asyncio.sleep(0)
+        may_release.set()
+        with pytest.raises(asyncio.CancelledError):
+            await working
+        assert await claims.carry_out(ClaimKind.BACKUP, 1, nothing)
+
+
+async def test_a_cancellation_that_meets_the_commit_does_not_keep_the_claim(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = asyncio.Event()
+    async with engines(database_url, 1) as (claims,):
+
+        async def answering_late(work: Callable[[], Awaitable[bool]], what: str) -> bool:
+            is_taken = await persist(work, what)
+            taken.set()
+            await asyncio.Event().wait()
+            return is_taken
+
+        monkeypatch.setattr("backup_engine.runs.claims.persist", answering_late)
+        working = asyncio.create_task(claims.carry_out(ClaimKind.BACKUP, 1, nothing))
+        await asyncio.wait_for(taken.wait(), 10)
+        working.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await working
+        monkeypatch.undo()
+        assert await claims.carry_out(ClaimKind.BACKUP, 1, nothing)
+
+
+async def test_a_claim_asked_for_again_after_a_lost_answer_is_taken(database_url: str) -> None:
+    async with engines(database_url, 1) as (claims,), claims._database.writing() as connection:
+        records = ClaimRecords(connection)
+        for token, is_taken in (("mine", True), ("mine", True), ("theirs", False)):
+            assert await records.take("backup", 1, token, "me", 60_000) is is_taken
+
+
+async def test_a_claim_whose_release_fails_is_given_back_later(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = ClaimRecords.release
+    failures = iter([OSError("the disk is busy")])
+
+    async def failing(self: ClaimRecords, token: str) -> None:
+        for failure in failures:
+            raise failure
+        await release(self, token)
+
+    monkeypatch.setattr(ClaimRecords, "release", failing)
+    async with engines(database_url, 1, SHORT) as (claims,):
+        assert await claims.carry_out(ClaimKind.BACKUP, 1, nothing)
+        async with kept(claims), asyncio.timeout(10):
+            while not await claims.carry_out(ClaimKind.BACKUP, 1, nothing):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
 
 
 async def test_a_claim_is_given_back_by_an_error_and_by_a_cancellation(database_url: str) -> None:

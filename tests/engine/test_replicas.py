@@ -79,14 +79,12 @@ async def test_a_capture_runs_in_one_engine_only(pair: Pair, source: ListServer)
         engine.start()
     backup_id = await capturing(pair[0], source)
     pair[1].parts.runner.wake()
-    async with asyncio.timeout(10):  # a few looks of the other engine
-        while len(await held(pair[0].database)) < 3:  # noqa: ASYNC110
+    alone = {"nightly", "watch", "scan", "compatibility"}  # whichever engine was first has those
+    async with asyncio.timeout(20):
+        while {kind for kind, _ in await held(pair[0].database)} < {"backup", *alone}:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
-    assert sorted(await held(pair[0].database)) == [
-        ("backup", backup_id),
-        ("nightly", 0),
-        ("watch", 0),
-    ]
+    expected = [("backup", backup_id), *((kind, 0) for kind in alone)]
+    assert sorted(await held(pair[0].database)) == sorted(expected)
     source.held[HELD].set()
     for engine in pair:
         record = await engine.until(backup_id, "SUCCESS")
@@ -173,7 +171,7 @@ async def test_an_engine_that_lost_its_claim_publishes_no_archive(
     async with asyncio.timeout(10):
         while backup_id in first.parts.runner._running:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
-    assert first.archives == []
+    assert [name for name in first.archives if not name.startswith(".")] == []  # staging may stay
     assert (await second.get(backup_id))["status"] == "IN_PROGRESS"
     done.set()
     assert await holding

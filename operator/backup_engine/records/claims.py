@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from sqlalchemy import ColumnElement, and_, delete, select, update
+from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from backup_engine.records.database_clock import DatabaseNowMs
@@ -22,9 +22,11 @@ class ClaimRecords:
     async def take(
         self, kind: str, subject_id: int, token: str, holder: str, lease_ms: int
     ) -> bool:
-        """Take a claim that nobody holds, or whose time is over; False: somebody holds it."""
+        """Take a claim that nobody holds, or whose time is over; False: somebody else holds it."""
         until = DatabaseNowMs() + lease_ms
-        free = and_(_of(kind, subject_id), CLAIMS.c.until <= DatabaseNowMs())
+        # our own token: a commit whose answer got lost is asked for again
+        is_free = or_(CLAIMS.c.until <= DatabaseNowMs(), CLAIMS.c.token == token)
+        free = and_(_of(kind, subject_id), is_free)
         # one statement, for of two that take over the row lock lets the second see the first
         taken = await self._connection.execute(
             update(CLAIMS).where(free).values(token=token, holder=holder, until=until)

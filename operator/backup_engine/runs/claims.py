@@ -106,13 +106,16 @@ class Claims:
         self._lease_ms = int(self._lease.takeover_s * _MS_PER_S)
         self._holder = f"{socket.gethostname()}, process {os.getpid()}"
         self._held: dict[str, asyncio.Timeout] = {}
+        self._ended: set[Claim] = set()
 
     async def run(self) -> None:
-        """Keep what is held until cancelled; without this every claim runs out."""
+        """Keep what is held, and give back what is over, until cancelled."""
         while True:
             await asyncio.sleep(self._lease.renew_every_s)
             if self._held and self._database.is_shared:
                 await self._renew()
+            for claim in tuple(self._ended):
+                await self._release(claim)
 
     async def carry_out(
         self, kind: ClaimKind, subject_id: int, work: Callable[[Claim], Awaitable[None]]
@@ -133,7 +136,12 @@ class Claims:
                     kind, subject_id, claim.token, self._holder, self._lease_ms
                 )
 
-        if not await persist(take, f"claiming {claim}"):
+        try:
+            is_taken = await persist(take, f"claiming {claim}")
+        except asyncio.CancelledError:  # it may have met the commit, and the claim be taken
+            await self._give_back(claim)
+            raise
+        if not is_taken:
             return False
         limit = asyncio.timeout_at(self._stop_at(asked_at))
         try:
@@ -148,7 +156,7 @@ class Claims:
             logger.warning("%s: another engine took over; nothing was written", claim)
         finally:
             self._held.pop(claim.token, None)
-            await self._release(claim)
+            await self._give_back(claim)
         return True
 
     async def alone(self, kind: ClaimKind, work: Callable[[], Awaitable[None]]) -> None:
@@ -188,8 +196,24 @@ class Claims:
                 continue
             limit.reschedule(self._stop_at(asked_at) if token in renewed else loop.time())
 
+    async def _give_back(self, claim: Claim) -> None:
+        """Release it whatever happens meanwhile: on SQLite nothing runs out by itself.
+
+        A second cancellation of the work, which only repeats the first, waits for the release.
+        """
+        self._ended.add(claim)
+        releasing = asyncio.create_task(self._release(claim), name=f"release of {claim}")
+        is_cancelled = False
+        while not releasing.done():
+            try:
+                await asyncio.shield(releasing)
+            except asyncio.CancelledError:
+                is_cancelled = True
+        if is_cancelled:
+            raise asyncio.CancelledError
+
     async def _release(self, claim: Claim) -> None:
-        """Give it back; if that fails, it runs out by itself."""
+        """Give it back; if that fails it is tried again, and a lease runs out by itself."""
         try:
             async with (
                 asyncio.timeout(RELEASE_TIMEOUT_S),
@@ -197,7 +221,9 @@ class Claims:
             ):
                 await ClaimRecords(connection).release(claim.token)
         except (SQLAlchemyError, OSError) as trouble:
-            logger.warning("%s: the claim runs out by itself: %s", claim, _say(trouble))
+            logger.warning("%s: the claim is given back later: %s", claim, _say(trouble))
+        else:
+            self._ended.discard(claim)
 
 
 def _say(trouble: Exception) -> str:
