@@ -72,14 +72,16 @@ class Operator:
         """Work until told to stop."""
         begun, end_watches = asyncio.Event(), asyncio.Event()
 
-        def take_signals() -> None:
-            loop = asyncio.get_running_loop()
-            for number in (signal.SIGTERM, signal.SIGINT):  # kopf's handlers would stop it first
-                loop.add_signal_handler(number, self._stop.set)
+        def watches_begun() -> None:
+            self._take_signals()  # kopf's handlers would stop it first
             begun.set()
 
+        self._take_signals()
         async with self._served_figures():
-            watching = asyncio.create_task(self._watches.run(end_watches, take_signals))
+            await self._unless_stopped(self._take_over())
+            if self._stop.is_set():
+                return
+            watching = asyncio.create_task(self._watches.run(end_watches, watches_begun))
             working = asyncio.create_task(self._work(begun))
             try:
                 done, _ = await asyncio.wait(
@@ -95,14 +97,19 @@ class Operator:
             if not task.cancelled():
                 task.result()  # raises what went wrong
 
-    async def _work(self, begun: asyncio.Event) -> None:
-        await begun.wait()
+    def _take_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+
+    async def _take_over(self) -> None:
         try:
-            await self._unless_stopped(self._inventory.wait_until_seen())
+            await self._inventory.take_over(self._dispatcher)
         except ClusterError as trouble:
             raise ClusterUnreachableError(f"the cluster cannot be used: {trouble}") from trouble
-        if self._stop.is_set():
-            return
+
+    async def _work(self, begun: asyncio.Event) -> None:
+        await begun.wait()
         _announce("ready")
         comparing = asyncio.create_task(
             self._inventory.compare_forever(self._dispatcher, self._settings.sweep_interval)
@@ -194,6 +201,7 @@ class Operator:
 
 async def run_operator(settings: OperatorSettings) -> None:
     """Run until told to stop; raises ExpectedError for what a user can mend."""
+    asyncio.get_running_loop().set_exception_handler(_tell_trouble)
     access = ClusterAccess(settings.kubeconfig)
     configuration = await access.load()
     async with ClusterApi(configuration) as lease_api:  # of its own: never behind other requests
@@ -232,6 +240,17 @@ async def _check_installed(cluster: ClusterApi) -> None:
     missing = [kind.crd_name for kind in KINDS if kind.plural not in plurals]
     if missing:
         raise NotInstalledError(f"the cluster lacks {' and '.join(missing)}; {advice}")
+
+
+def _tell_trouble(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Tell what no task has caught, but for a watch of kopf that was ended in mid-list.
+
+    kopf leaves its generator open there, and closing it says nothing but that it was not closed.
+    """
+    if "asyncgen" in context:
+        logger.debug("%s: %r", context.get("message"), context.get("exception"))
+    else:
+        loop.default_exception_handler(context)
 
 
 async def _end_task(task: asyncio.Task[Any], within_s: float) -> None:

@@ -31,6 +31,10 @@ class Shelf:
         for body in self.bodies.values() if kind is BACKUP else ():
             yield body
 
+    async def list_objects(self, kind: Kind, _: str | None) -> AsyncIterator[dict[str, Any]]:
+        async for body in self.list_metadata(kind, None):
+            yield body
+
     async def get_object(self, kind: Kind, _: str | None, name: str) -> dict[str, Any]:
         if name not in self.bodies:
             raise GoneError(f"GET {kind.kind}", 404, name)
@@ -69,11 +73,19 @@ async def test_a_deletion_that_nobody_told_is_found() -> None:
     assert len(cache) == 0
 
 
-async def test_everything_is_waited_for_at_the_start() -> None:
-    _, _, inventory, dispatcher = stand(a_body(9))
-    waiting = asyncio.create_task(inventory.wait_until_seen())
-    await asyncio.sleep(timedelta(minutes=2).total_seconds())
-    assert not inventory.has_seen_all
-    dispatcher.saw(BACKUP, a_body(9))
-    await asyncio.wait_for(waiting, 1)
-    assert inventory.has_seen_all
+async def test_everything_that_exists_is_seen_before_anything_is_decided() -> None:
+    _, cache, inventory, dispatcher = stand(a_body(9), a_body(4, "two"))
+    before = inventory.has_seen_all
+    await inventory.take_over(dispatcher)
+    assert (before, inventory.has_seen_all) == (False, True)
+    assert [entry.version for entry in cache.entries(BACKUP)] == [9, 4]
+
+
+async def test_a_deletion_between_the_first_list_and_the_watches_is_soon_found() -> None:
+    shelf, cache, inventory, dispatcher = stand(a_body(9))
+    await inventory.take_over(dispatcher)
+    del shelf.bodies["one"]
+    comparing = asyncio.create_task(inventory.compare_forever(dispatcher, timedelta(hours=1)))
+    await asyncio.sleep(timedelta(minutes=1).total_seconds())
+    comparing.cancel()
+    assert len(cache) == 0

@@ -7,14 +7,14 @@ ClusterError
 └── NotLeadingError
 """
 
-import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import quote, urlencode
 
 import aiohttp
+import msgspec
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
 
@@ -27,6 +27,7 @@ LONGEST_ERROR: Final = 300
 FIELD_MANAGER: Final = "backup-operator"
 """The API server names the owner of a field after the first part of the User-Agent."""
 
+JSON: Final = "application/json"
 METADATA_ONLY: Final = (
     "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 )
@@ -149,10 +150,19 @@ class ClusterApi:
 
     async def list_metadata(self, kind: Kind, namespace: str | None) -> AsyncIterator[Body]:
         """List the metadata of all objects, page by page; ``namespace`` None: of all namespaces."""
+        async for item in self._list(kind, namespace, METADATA_ONLY):
+            yield item
+
+    async def list_objects(self, kind: Kind, namespace: str | None) -> AsyncIterator[Body]:
+        """List all objects, page by page; ``namespace`` None: of all namespaces."""
+        async for item in self._list(kind, namespace, JSON):
+            yield item
+
+    async def _list(self, kind: Kind, namespace: str | None, accept: str) -> AsyncIterator[Body]:
         query = {"limit": str(PAGE_LENGTH)}
         while True:
             path = f"{object_path(kind, namespace)}?{urlencode(query)}"
-            page = await self._request("GET", path, accept=METADATA_ONLY)
+            page = await self._request("GET", path, accept=accept)
             for item in page.get("items") or ():  # null, where there are none
                 yield item
             following = page.get("metadata", {}).get("continue")
@@ -165,8 +175,8 @@ class ClusterApi:
         method: str,
         path: str,
         body: Body | None = None,
-        content_type: str = "application/json",
-        accept: str = "application/json",
+        content_type: str = JSON,
+        accept: str = JSON,
     ) -> Body:
         headers = {"Accept": accept, "Content-Type": content_type, "User-Agent": FIELD_MANAGER}
         settings = await self._configuration.auth_settings()
@@ -190,8 +200,10 @@ class ClusterApi:
         if answer.status >= HTTPStatus.BAD_REQUEST:
             kind = _KINDS_OF_ERROR.get(answer.status, ClusterError)
             raise kind(request, answer.status, _message(content))
-        parsed: Body = json.loads(content)
-        return parsed
+        try:
+            return msgspec.json.decode(content, type=Body)
+        except msgspec.DecodeError as trouble:
+            raise ClusterError(request, answer.status, "unreadable answer") from trouble
 
 
 def object_path(kind: Kind, namespace: str | None, name: str | None = None) -> str:
@@ -205,7 +217,7 @@ def object_path(kind: Kind, namespace: str | None, name: str | None = None) -> s
 
 def _message(content: bytes) -> str:
     try:
-        status: Mapping[str, Any] = json.loads(content)
-    except ValueError:
+        status = msgspec.json.decode(content, type=Body)
+    except msgspec.DecodeError:
         return "unreadable answer"
     return str(status.get("message", ""))[:LONGEST_ERROR]

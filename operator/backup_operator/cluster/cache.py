@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any, Final
 
-from backup_operator.cluster.entries import Entry, Key, build_entry, build_key
+from backup_operator.cluster.entries import Entry, Key, build_entry, build_key, version_of
 from backup_operator.resources.group import Kind
 
 __all__ = ["Entry", "Key", "ObjectCache", "build_key"]
@@ -32,14 +32,15 @@ class ObjectCache:
 
     def put(self, kind: Kind, body: dict[str, Any]) -> Entry | None:
         """Take over a state of an object; None: a newer one is known, or it was deleted."""
+        key, uid = build_key(kind, body), body["metadata"]["uid"]
+        if uid in self._buried:
+            return None
+        before = self.find(key)
+        if before is not None and before.uid == uid and before.version >= version_of(body):
+            return None  # asked before anything is built: most of what watches tell is known
         entry = build_entry(kind, body)
-        if entry.uid in self._buried:
-            return None
-        before = self.find(entry.key)
-        if before is not None and before.uid == entry.uid and before.version >= entry.version:
-            return None
         if before is not None:
-            if before.uid != entry.uid:
+            if before.uid != uid:
                 self._bury(before.uid)
             self._unlink(before)
         self._entries[entry.key.kind][entry.key] = entry

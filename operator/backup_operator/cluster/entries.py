@@ -1,10 +1,11 @@
 """One object as the cache keeps it: small, with what is looked up across objects laid open."""
 
-import json
 import sys
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, NamedTuple
+
+import msgspec
 
 from backup_operator.decisions.drift import Told
 from backup_operator.decisions.schedule_facts import ScheduledBackup, read_scheduled_backup
@@ -73,8 +74,7 @@ class Entry:
 
     def body(self) -> dict[str, Any]:
         """Return the object, a new copy."""
-        body: dict[str, Any] = json.loads(self.content)
-        return body
+        return msgspec.json.decode(self.content, type=dict[str, Any])
 
 
 def build_key(kind: Kind, body: dict[str, Any]) -> Key:
@@ -104,7 +104,7 @@ def build_entry(kind: Kind, body: dict[str, Any]) -> Entry:
         key=build_key(kind, body),
         uid=metadata["uid"],
         version=version_of(body),
-        content=json.dumps(_slim(body), separators=(",", ":"), ensure_ascii=False).encode(),
+        content=msgspec.json.encode(_slim(body)),
         engine_uid=_word(mapping(status.get("engine")).get("uid")),
         is_finished=is_finished,
         is_quiet=is_settled,

@@ -12,8 +12,7 @@ from backup_operator.cluster.entries import version_of
 from backup_operator.reconcile.dispatch import Dispatcher
 from backup_operator.resources.group import KINDS, Kind
 
-LOOK_S: Final = 0.2
-LIST_AGAIN_S: Final = 30.0
+SOON_AFTER_START_S: Final = 30.0
 WATCH_LAG_S: Final = 10.0
 """An object that the cluster listed and that no watch has delivered since is late."""
 
@@ -34,26 +33,27 @@ class Inventory:
             for namespace in (namespaces if kind.is_namespaced and namespaces else (None,))
         ]
 
-    async def wait_until_seen(self) -> None:
-        """Return once the watches have delivered every object that existed at the start.
+    async def take_over(self, dispatcher: Dispatcher) -> None:
+        """Have every object seen that exists now; raises ClusterError.
 
-        Decisions made earlier would find engines missing that are merely not listed yet.
+        Decisions made earlier would find engines missing that are merely not listed yet. kopf
+        delivers each object in a task of its own, for ten thousand a matter of half a minute; what
+        is known already costs little there.
         """
-        missing = await self._list_unseen()
-        loop = asyncio.get_running_loop()
-        while missing:
-            listed_at = loop.time()
-            while missing and loop.time() < listed_at + LIST_AGAIN_S:
-                await asyncio.sleep(LOOK_S)
-                missing = {one for one in missing if not self._has(one)}
-            if missing:  # some may be gone again, or seen under a new uid
-                missing = await self._list_unseen()
+        for kind, namespace in self._places:
+            async for body in self._cluster.list_objects(kind, namespace):
+                dispatcher.saw(kind, body)
         self.has_seen_all = True
 
     async def compare_forever(self, dispatcher: Dispatcher, interval: timedelta) -> None:
-        """Find what the watches have missed: deletions while one was interrupted, or anything."""
+        """Find what the watches have missed: deletions while one was interrupted, or anything.
+
+        The first time soon, for until kopf has listed as well nobody tells of deletions.
+        """
+        pause_s = min(SOON_AFTER_START_S, interval.total_seconds())
         while True:
-            await asyncio.sleep(interval.total_seconds())
+            await asyncio.sleep(pause_s)
+            pause_s = interval.total_seconds()
             try:
                 await self.compare(dispatcher)
             except ClusterError as trouble:
@@ -106,17 +106,3 @@ class Inventory:
                 dispatcher.saw_deleted(kind, entry.body())
         else:
             dispatcher.saw(kind, body)
-
-    async def _list_unseen(self) -> set[tuple[Key, str]]:
-        unseen = set()
-        for kind, namespace in self._places:
-            async for item in self._cluster.list_metadata(kind, namespace):
-                one = (build_key(kind, item), item["metadata"]["uid"])
-                if not self._has(one):
-                    unseen.add(one)
-        return unseen
-
-    def _has(self, one: tuple[Key, str]) -> bool:
-        key, uid = one
-        entry = self._cache.find(key)
-        return entry is not None and entry.uid == uid
