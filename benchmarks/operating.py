@@ -24,14 +24,21 @@ from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from appliance.hosts import DATA_HOST
 from appliance.server import FakeAppliance
 from backup_sandbox import running_sandbox
 from fixtures.population import place, side_by_side
-from fixtures.scene import GROUP, Scene, connect
+from fixtures.scene import GROUP, Scene, connect, find_condition
 
 ROOT = Path(__file__).resolve().parents[1]
 REST_S = 60.0
+LONGEST_SETTLING_S = 120.0
+SETTLING_LOOK_S = 3.0
+FIRST_SWEEP_S = 12.0
+RESTING = 0.1
 CREATED = 100
+PENDING = 1000
+OUTAGE_S = 60.0
 CYCLES = 10_000
 LARGEST_RSS_MB = 250
 LARGEST_CPU_PERCENT = 5.0
@@ -46,6 +53,7 @@ class Row:
     finished: int
     running: int
     start_s: float
+    settled_s: float  # until the watches have delivered everything once more, and it rests
     rss_mb: float
     peak_rss_mb: float
     cpu_percent: float  # of one core, at rest
@@ -67,7 +75,11 @@ class Running:
 async def operator(kubeconfig: Path, namespace: str, log: Path) -> AsyncIterator[Running]:
     """Run the operator's own command; yields once it leads."""
     began = time.perf_counter()
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    environment = {
+        **{k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"},
+        "PYTHONPATH": str(ROOT / "operator"),
+        "PYTHONPYCACHEPREFIX": str(log.parent / "bytecode"),  # as an installed package has it
+    }
     with log.open("wb") as stream:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "backup_operator", "run", f"--kubeconfig={kubeconfig}"),
@@ -104,6 +116,23 @@ def read_cpu_s(pid: int) -> float:
     """Read the processor time that a process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+async def wait_for_rest(pid: int) -> float:
+    """Wait until a process hardly uses a processor, at least for the first sweep; returns seconds.
+
+    Gives up after two minutes: then the figures at rest say so.
+    """
+    began = time.perf_counter()
+    busy = 1.0
+    while time.perf_counter() - began < LONGEST_SETTLING_S:
+        before = read_cpu_s(pid)
+        await asyncio.sleep(SETTLING_LOOK_S)
+        busy = (read_cpu_s(pid) - before) / SETTLING_LOOK_S
+        took = time.perf_counter() - began
+        if busy < RESTING and took > FIRST_SWEEP_S:
+            break
+    return time.perf_counter() - began
 
 
 async def list_versions(scene: Scene) -> dict[str, str]:
@@ -146,7 +175,7 @@ async def measure(kubeconfig: Path, finished: int, running: int, folder: Path) -
         sys.stderr.write(f"placed {finished + running} Backups in {took:.0f} s\n")
         async with operator(kubeconfig, namespace, folder / f"{namespace}.log") as one:
             await scene.engine_condition("Ready", "True", "Connected", within_s=60)
-            await asyncio.sleep(15)  # the first polls and the first sweep
+            settled_s = one.started_s + await wait_for_rest(one.pid)
             before, cpu = await list_versions(scene), read_cpu_s(one.pid)
             asked_before = len(appliance.requests)
             await asyncio.sleep(REST_S)
@@ -161,6 +190,7 @@ async def measure(kubeconfig: Path, finished: int, running: int, folder: Path) -
                 finished=finished,
                 running=running,
                 start_s=round(one.started_s, 2),
+                settled_s=round(settled_s, 1),
                 rss_mb=round(rss, 1),
                 peak_rss_mb=round(read_rss_mb(one.pid, "VmHWM"), 1),
                 cpu_percent=round(cpu / REST_S * 100, 2),
@@ -183,6 +213,67 @@ async def measure_cycles(kubeconfig: Path, cycles: int, folder: Path) -> tuple[f
                 await side_by_side(range(done - cycles // 10, done), lambda n: cycle(scene, n))
                 early = early or read_rss_mb(one.pid)
             return round(early, 1), round(read_rss_mb(one.pid), 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """What an engine gets to see that was down while so many Backups waited for it."""
+
+    pending: int
+    down_s: float
+    requests_while_down: int
+    untruthful: int  # Backups whose condition said something else meanwhile
+    done_after_s: float
+    most_requests_per_s: int
+    backups_made: int
+
+
+async def measure_outage(kubeconfig: Path, pending: int, folder: Path) -> Outage:
+    """Create Backups while the engine is down, and let it come back."""
+    namespace = f"bench-{secrets.token_hex(3)}"
+    async with FakeAppliance() as appliance, connect(kubeconfig) as cluster:
+        await cluster.call("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
+        scene = Scene(cluster, appliance, None, namespace)  # type: ignore[arg-type]
+        await scene.create_engine()
+        async with operator(kubeconfig, namespace, folder / f"{namespace}.log"):
+            await scene.engine_condition("Ready", "True", "Connected", within_s=60)
+            appliance.faults.html_page("*", 503, times=None)
+            began, down_at = time.perf_counter(), len(appliance.requests)
+            await scene.create("first")
+            await scene.condition("first", "Reconciling", reason="UnexpectedAnswer", within_s=60)
+            await side_by_side(range(pending - 1), lambda n: create_waiting(scene, n))
+            await asyncio.sleep(max(OUTAGE_S, 10.0))
+            listed = await cluster.call("GET", scene.path())
+            told = [find_condition(one, "Ready") for one in listed["items"]]
+            untruthful = sum(one is None or one["reason"] != "UnexpectedAnswer" for one in told)
+            down_s, asked = time.perf_counter() - began, len(appliance.requests) - down_at
+            appliance.backup_seconds = 0.0  # each ends at the next look
+            appliance.faults.clear()
+            began, up_at = time.perf_counter(), len(appliance.requests)
+            while await count_complete(scene) < pending:  # noqa: ASYNC110 - a cluster has no event
+                await asyncio.sleep(1)
+            rates = Counter(int(one.time_s) for one in appliance.requests[up_at:])
+            return Outage(
+                pending=pending,
+                down_s=round(down_s, 1),
+                requests_while_down=asked,
+                untruthful=untruthful,
+                done_after_s=round(time.perf_counter() - began, 1),
+                most_requests_per_s=max(rates.values()),
+                backups_made=scene.created(),
+            )
+
+
+async def create_waiting(scene: Scene, number: int) -> None:
+    """Create one of many Backups of one host, which run one after the other."""
+    await scene.create(f"waits-{number}", backupType="DATA", hostId=DATA_HOST, busyTimeout="24h")
+
+
+async def count_complete(scene: Scene) -> int:
+    """Count the Backups that finished without errors."""
+    listed = await scene.cluster.call("GET", scene.path())
+    found = [find_condition(one, "Complete") for one in listed["items"]]
+    return sum(one is not None and one["status"] == "True" for one in found)
 
 
 async def cycle(scene: Scene, number: int) -> None:
@@ -220,6 +311,7 @@ def main() -> int:
     parser.add_argument("--finished", type=int, default=10_000)
     parser.add_argument("--running", type=int, default=100)
     parser.add_argument("--cycles", type=int, default=CYCLES, help="0: no create/delete cycles")
+    parser.add_argument("--pending", type=int, default=PENDING, help="0: no outage")
     parser.add_argument("--json", type=Path, help="also write the result to this file")
     arguments = parser.parse_args()
     with (
@@ -244,6 +336,10 @@ def main() -> int:
             early, late = asyncio.run(measure_cycles(kubeconfig, arguments.cycles, folder))
             print(f"{arguments.cycles} create/delete cycles: RSS {early} MiB, then {late} MiB")
             result["cycles"] = {"count": arguments.cycles, "early_mb": early, "late_mb": late}
+        if arguments.pending:
+            outage = asyncio.run(measure_outage(kubeconfig, arguments.pending, folder))
+            print(outage)
+            result["outage"] = asdict(outage)
     if arguments.json is not None:
         arguments.json.write_text(json.dumps(result, indent=1) + "\n")
     return 0 if result["is_within_budget"] else 1

@@ -1,6 +1,5 @@
 """A Backup in each of its standings, its status built by the operator's own rules."""
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -32,17 +31,9 @@ from fixtures.facts import (
     submitted,
 )
 from gitops.kstatus import CURRENT, FAILED, IN_PROGRESS
+from gitops.sample import Sample
 
 ASKED = Recollection(finding=ArchiveFinding(None))
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """A Backup, and what every tool ought to conclude of it."""
-
-    name: str
-    body: dict[str, Any]
-    expected: str
 
 
 def standing_of(wanted: BackupSpec, seen: Observed) -> Standing:

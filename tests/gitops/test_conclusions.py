@@ -12,9 +12,12 @@ from lupa.lua51 import LuaRuntime
 
 from backup_operator.resources.backup_status import Phase
 from backup_operator.resources.group import GROUP
+from backup_operator.resources.restore_status import RestorePhase
 from gitops import generate
-from gitops.bodies import PHASES, SAMPLES, Sample
+from gitops.bodies import PHASES, SAMPLES
 from gitops.kstatus import CURRENT, FAILED, IN_PROGRESS, TERMINATING, conclude
+from gitops.other_kinds import OTHERS
+from gitops.sample import Sample
 
 ROOT = Path(__file__).resolve().parents[2]
 GITOPS = ROOT / "manifests" / "gitops"
@@ -27,11 +30,18 @@ KINDS = {
 }
 HEALTH_OF = {IN_PROGRESS: "Progressing", FAILED: "Degraded", CURRENT: "Healthy"}
 
-each = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
+each = pytest.mark.parametrize("sample", [*SAMPLES, *OTHERS], ids=lambda sample: sample.name)
 
 
 def test_every_phase_has_a_sample() -> None:
     assert {*Phase} - PHASES == {Phase.DELETING}  # of an object that only waits for its finalizer
+
+
+def test_every_kind_and_every_phase_of_a_restore_has_a_sample() -> None:
+    bodies = [sample.body for sample in (*SAMPLES, *OTHERS)]
+    assert {body["kind"] for body in bodies} == KINDS
+    phases = {body["status"].get("phase") for body in bodies if body["kind"] == "Restore"}
+    assert phases == set(RestorePhase)
 
 
 @each
@@ -65,7 +75,8 @@ def run_lua(script: str, body: dict[str, Any]) -> Any:  # noqa: ANN401 - a Lua t
 @each
 def test_argo_cd_concludes_the_same(sample: Sample) -> None:
     found = run_lua(HEALTH, sample.body)
-    assert found["status"] == HEALTH_OF[sample.expected]
+    is_suspended = sample.body["spec"].get("suspend") is True
+    assert found["status"] == ("Suspended" if is_suspended else HEALTH_OF[sample.expected])
     assert found["message"]
 
 

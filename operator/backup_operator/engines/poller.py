@@ -77,6 +77,7 @@ class RecordPoller:
         self._sweep_interval_s = sweep_interval.total_seconds()
         self._woken = asyncio.Event()
         self._polled_at: float | None = None
+        self._reading: asyncio.Task[None] | None = None
 
     @property
     def lag_s(self) -> float:
@@ -88,6 +89,25 @@ class RecordPoller:
     def wake(self) -> None:
         """Poll again within a second: something has begun, or the engine is back."""
         self._woken.set()
+
+    async def read_unknown(self, record_id: int) -> bool:
+        """Read this record with all others that are waited for and not known yet, by listing them.
+
+        False: it is the only one, so that asking for it alone costs no more. After a start nothing
+        is known, and a request for each Backup would grow with their number. Raises
+        BackupApiError and EngineUnusableError.
+        """
+        unknown = self._unknown()
+        if unknown <= {record_id}:
+            return False
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(self._poll(unknown | {record_id}))
+        await asyncio.shield(self._reading)
+        return True
+
+    def _unknown(self) -> frozenset[int]:
+        waited_for = self._watched.unfinished_records(self._link.uid)
+        return frozenset(number for number in waited_for if self._table.find(number) is None)
 
     async def run(self) -> None:
         """Poll and sweep until cancelled."""

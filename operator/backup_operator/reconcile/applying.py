@@ -89,7 +89,8 @@ class EngineSteps:
     ) -> None:
         match step:
             case FetchRecord(record_id):
-                await _fetch(client, engine, record_id)
+                if not await engine.poller.read_unknown(record_id):
+                    await _fetch(client, engine, record_id)
             case FetchVerification(record_id):
                 await self._fetch_verification(uid, client, engine, record_id)
             case ChangeDescription():
