@@ -18,6 +18,7 @@ pytest_plugins = [
     "fixtures.appliance",
     "fixtures.local_engine",
     "fixtures.operator_process",
+    "fixtures.volumes",
 ]
 
 

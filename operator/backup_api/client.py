@@ -18,6 +18,7 @@ from backup_api.extensions.engine import EngineCalls
 from backup_api.extensions.hosts import EngineHostCalls
 from backup_api.extensions.restore_calls import EngineRestoreCalls
 from backup_api.extensions.verification import VerificationCalls
+from backup_api.extensions.volumes import VolumeCalls
 
 __all__ = ["PAGE_LENGTH", "BackupApiClient", "ClientOptions"]
 
@@ -33,6 +34,7 @@ class BackupApiClient(
     EngineRestoreCalls,
     ArchiveCalls,
     VerificationCalls,
+    VolumeCalls,
 ):
     """Speaks to one server of the API; an async context manager that owns its connections.
 

@@ -1,4 +1,4 @@
-"""The command line: ``python -m backup_engine serve | archive | hash-password``."""
+"""The command line: ``python -m backup_engine serve | archive | mover | hash-password``."""
 
 import argparse
 import asyncio
@@ -17,6 +17,8 @@ from backup_engine.cluster import ClusterError
 from backup_engine.command.archive import add_archive_parser, run_archive
 from backup_engine.errors import EngineError
 from backup_engine.settings import PREFIX, Settings, UsageError, read_settings
+from backup_engine.volumes.mover import run_mover
+from backup_engine.volumes.mover_job import REQUEST
 
 EXIT_USAGE: Final = 2
 EXIT_TROUBLE: Final = 3
@@ -42,6 +44,11 @@ def build_parser() -> argparse.ArgumentParser:
         )
     )
     add_archive_parser(commands)
+    commands.add_parser(
+        "mover",
+        help="work on one volume, inside of a pod that the engine made",
+        description=f"Does what ${REQUEST} says, and tells the engine by its termination message.",
+    )
     commands.add_parser(
         "hash-password",
         help="hash a password for --users-file",
@@ -96,6 +103,25 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         metavar="F",
         help="credentials of the bucket (default: the environment, or workload identity)",
     )
+    add(
+        "--mover-image",
+        metavar="IMAGE",
+        help="volumes are claims; image of the Jobs that read them",
+    )
+    add("--volumes-dir", type=Path, metavar="DIR", help="volumes are DIR/<namespace>/<claim>")
+    add("--kopia", metavar="PATH", help="the kopia that reads volumes (default: on PATH)")
+    add(
+        "--repository-url",
+        metavar="URL",
+        help="file:// or s3://, of the repositories of volumes (default: D/repositories)",
+    )
+    add("--repository-credentials-file", type=Path, metavar="F", help="credentials of that bucket")
+    add(
+        "--repository-password-secret",
+        metavar="[NS/]PREFIX",
+        help="password of host H in Secret PREFIX-H (default: D/repository-passwords)",
+    )
+    add("--verify-percent", type=float, metavar="P", help="share of files that verifications read")
     add("--scan-interval", type=float, metavar="S", help="seconds between looks at the archives")
     add("--verify-interval", type=float, metavar="S", help="seconds until an archive is read again")
     add("--verify-rate", type=int, metavar="N", help="bytes a second to verify at; 0: no bound")
@@ -108,21 +134,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command: exit code 0 done, 2 wrong usage, 3 trouble that the message explains."""
     arguments = build_parser().parse_args(argv)
     try:
-        if arguments.command == "archive":
-            return asyncio.run(run_archive(arguments))
-        if arguments.command == "hash-password":
-            sys.stdout.write(f"{hash_password(_read_password())}\n")
-            return 0
-        options = {name: value for name, value in vars(arguments).items() if name != "command"}
-        settings = read_settings(options)
-        _log_to_stderr(settings)
-        asyncio.run(serve(settings, os.environ))
+        return _run(arguments)
     except UsageError as trouble:
         return _explain(trouble, EXIT_USAGE)
     except (EngineError, ArchiveError, ClusterError) as trouble:
         return _explain(trouble, EXIT_TROUBLE)
     except KeyboardInterrupt:  # before the server took the signals over
         return 0
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    if arguments.command == "archive":
+        return asyncio.run(run_archive(arguments))
+    if arguments.command == "mover":
+        return run_mover(os.environ)
+    if arguments.command == "hash-password":
+        sys.stdout.write(f"{hash_password(_read_password())}\n")
+        return 0
+    options = {name: value for name, value in vars(arguments).items() if name != "command"}
+    settings = read_settings(options)
+    _log_to_stderr(settings)
+    asyncio.run(serve(settings, os.environ))
     return 0
 
 

@@ -20,6 +20,7 @@ from backup_api.extensions.engine import (
     HOSTS_EXTENSION,
     RESTORES_EXTENSION,
     VERIFICATION_EXTENSION,
+    VOLUMES_EXTENSION,
 )
 from backup_engine.api_versions import list_api_versions
 from backup_engine.archive.bucket import BucketAccess
@@ -71,14 +72,18 @@ from backup_engine.routes.restore_extension import build_restore_extension_route
 from backup_engine.routes.restores import build_restore_routes
 from backup_engine.routes.table import OPENAPI_PATH, RIGHTS, ServedTable, list_operations
 from backup_engine.routes.verifications import build_verification_routes
+from backup_engine.routes.volumes import build_volume_routes
 from backup_engine.runs.capturing import Capturing
 from backup_engine.runs.claims import ClaimKind, Claims, Lease
+from backup_engine.runs.data_backups import DataBackups
 from backup_engine.runs.deploying import Deployer, Preparation
 from backup_engine.runs.host_watch import PACE, HostWatch, WatchPace
 from backup_engine.runs.lookout import Lookout, LookoutRules, build_lookout
 from backup_engine.runs.nightly import Nightly, NightlyRules
 from backup_engine.runs.origins import Origins
 from backup_engine.runs.planning import Planning
+from backup_engine.runs.repositories import Repositories
+from backup_engine.runs.repository_keeping import KeepingRules, RepositoryKeeper
 from backup_engine.runs.restorer import Restorer
 from backup_engine.runs.restoring import ArchiveOpener, RestoreRules, Restoring
 from backup_engine.runs.rules import DeployedRules, ReadRules
@@ -86,6 +91,7 @@ from backup_engine.runs.runner import Runner
 from backup_engine.runs.safekeeping import UNPROTECTED, Safekeeping
 from backup_engine.runs.scanning import ScanRules
 from backup_engine.runs.schedule import NightlySchedule
+from backup_engine.runs.volume_restoring import VolumeRestorer
 from backup_engine.serving import EngineServer, open_listener
 from backup_engine.settings import DEFAULT_ENGINE_NAME, Settings, UsageError
 from backup_engine.tls.directory import ensure_self_signed
@@ -95,6 +101,14 @@ from backup_engine.tls.serving import (
     keep_certificate_fresh,
 )
 from backup_engine.verifications import Verifications
+from backup_engine.volume_restores import VolumeRestores
+from backup_engine.volumes.executor import Executor
+from backup_engine.volumes.jobs import JobExecutor
+from backup_engine.volumes.kopia import find_kopia
+from backup_engine.volumes.local import LocalExecutor
+from backup_engine.volumes.mover_job import MoverSettings
+from backup_engine.volumes.passwords import FilePasswords, SecretPasswords
+from backup_engine.volumes.place import RepositoryPlaces
 
 ALWAYS_NAMED: Final = ("localhost", "127.0.0.1")
 
@@ -103,7 +117,27 @@ SERVED_EXTENSIONS: Final = (
     HOSTS_EXTENSION,
     RESTORES_EXTENSION,
     VERIFICATION_EXTENSION,
+    VOLUMES_EXTENSION,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeWork:
+    """What works on volumes, and where their repositories are."""
+
+    executor: Executor
+    repositories: Repositories
+    rules: KeepingRules = field(default_factory=KeepingRules)
+
+
+@dataclass(frozen=True, slots=True)
+class Volumes:
+    """All that the engine does with volumes, put together."""
+
+    backups: DataBackups
+    keeper: RepositoryKeeper
+    restorer: VolumeRestorer
+
 
 Work = tuple[Callable[[], Awaitable[None]], ...]
 
@@ -120,6 +154,7 @@ class UseCases:
     restore_extension: RestoreExtension
     hosts: Hosts
     verifications: Verifications
+    volume_restores: VolumeRestores
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +169,7 @@ class Engine:
     restorer: Restorer
     host_watch: HostWatch
     lookout: Lookout
+    volumes: Volumes | None = None
 
     @property
     def background(self) -> tuple[Callable[[], Awaitable[None]], ...]:
@@ -148,6 +184,14 @@ class Engine:
             self.alone(ClaimKind.WATCH, self.lookout.watch.run),
             self.alone(ClaimKind.SCAN, self.lookout.scan.run),
             self.alone(ClaimKind.COMPATIBILITY, self.lookout.compatibility.run),
+            *(
+                (
+                    self.alone(ClaimKind.REPOSITORIES, self.volumes.keeper.run),
+                    self.volumes.restorer.run,
+                )
+                if self.volumes is not None
+                else ()
+            ),
         )
 
     def alone(
@@ -170,6 +214,7 @@ class Conduct:
     engine_name: str = DEFAULT_ENGINE_NAME
     host_pace: WatchPace = PACE
     lookout: LookoutRules = field(default_factory=LookoutRules)
+    volume_work: VolumeWork | None = None
 
 
 async def build_engine(
@@ -187,12 +232,14 @@ async def build_engine(
         now_ms = int(clock().timestamp() * 1000)
         await ConfigurationRecords(connection).ensure(DEFAULT, now_ms)
     rules = conduct.capture_rules or DeployedRules(database)
-    capturing = Capturing(
-        database, cluster, places, (console,), product, clock, rules, conduct.safekeeping
-    )
     claims = Claims(database, conduct.lease)
-    runner = Runner(database, places, capturing, claims)
-    deployer = Deployer(database, Preparation(cluster, places), clock, claims)
+    volumes = build_volumes(database, conduct.volume_work, claims, clock)
+    data = volumes.backups if volumes is not None else None
+    capturing = Capturing(
+        database, cluster, places, (console,), product, clock, rules, conduct.safekeeping, data
+    )
+    runner = Runner(database, places, capturing, claims, data)
+    deployer = Deployer(database, Preparation(cluster, places, data), clock, claims)
     nightly = Nightly(database, places, console, product, clock, conduct.nightly, runner.wake)
     origins = Origins(places, cluster)
     restorer = build_restorer(database, cluster, places, origins, conduct, claims, runner.wake)
@@ -205,6 +252,9 @@ async def build_engine(
         restores=Restores(database, console, origins, clock, restorer.wake),
         restore_extension=RestoreExtension(database, restorer.wake),
         verifications=Verifications(database, clock),
+        volume_restores=VolumeRestores(
+            database, clock, volumes.restorer.wake if volumes is not None else None
+        ),
     )
     app = build_app(database, gate, cases, product)
     watch = HostWatch(database, cluster, conduct.engine_name, conduct.host_pace)
@@ -218,7 +268,20 @@ async def build_engine(
         clock=clock,
         rules=conduct.lookout,
     )
-    return Engine(app, claims, runner, deployer, nightly, restorer, watch, lookout)
+    return Engine(app, claims, runner, deployer, nightly, restorer, watch, lookout, volumes)
+
+
+def build_volumes(
+    database: Database, work: VolumeWork | None, claims: Claims, clock: Callable[[], datetime]
+) -> Volumes | None:
+    """Put together what works on volumes; None: nothing does."""
+    if work is None:
+        return None
+    return Volumes(
+        DataBackups(database, work.executor, work.repositories, clock),
+        RepositoryKeeper(database, work.repositories, clock, work.rules),
+        VolumeRestorer(database, work.executor, work.repositories, claims, clock),
+    )
 
 
 def build_restorer(
@@ -276,6 +339,7 @@ def build_app(
         build_verification_routes(cases.verifications),
         build_engine_routes(product, SERVED_EXTENSIONS),
         build_restore_extension_routes(cases.restore_extension),
+        build_volume_routes(cases.volume_restores),
     ):
         app.include_router(router, prefix=API_ROOT)
     app.include_router(build_logout_routes(gate))
@@ -323,6 +387,7 @@ async def serve(settings: Settings, environment: Mapping[str, str]) -> None:
                 settings.scan_interval,
                 ScanRules(settings.verify_interval, settings.verify_rate or None),
             ),
+            volume_work=_find_volume_work(settings, directory, cluster, environment),
         )
         engine = await build_engine(database, cluster, places, gate, installed_product(), conduct)
         if not database.is_shared:  # the lock says that no other engine is alive
@@ -356,6 +421,39 @@ def _load_safekeeping(settings: Settings, directory: DataDirectory) -> Safekeepi
         Recipients((*settings.recipient, *load_recipients(settings.recipients_file))),
         load_identities(settings.identity_file),
         settings.require_signature,
+    )
+
+
+def _find_volume_work(
+    settings: Settings,
+    directory: DataDirectory,
+    cluster: ClusterConnection,
+    environment: Mapping[str, str],
+) -> VolumeWork | None:
+    """Choose what works on volumes; None: this engine has no DATA backups."""
+    if settings.volumes_dir is None and settings.mover_image is None:
+        return None
+    places = RepositoryPlaces(
+        settings.repository_url or directory.repositories.as_uri(),
+        settings.repository_credentials_file,
+        environment,
+    )
+    named = settings.repository_password_secret
+    passwords = (
+        FilePasswords(directory.repository_passwords)
+        if named is None
+        else SecretPasswords(ClusterSecrets(cluster), named.resolve())
+    )
+    binary = find_kopia(settings.kopia)
+    executor: Executor = (
+        JobExecutor(cluster, MoverSettings(settings.mover_image))
+        if settings.mover_image is not None
+        else LocalExecutor(settings.volumes_dir or Path(), binary, directory.kopia / "movers")
+    )
+    return VolumeWork(
+        executor,
+        Repositories(places, passwords, binary, directory.kopia / "engine"),
+        KeepingRules(settings.scan_interval, settings.verify_interval, settings.verify_percent),
     )
 
 

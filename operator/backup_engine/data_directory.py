@@ -50,6 +50,21 @@ class DataDirectory:
         """Archives, where no archive URL is given."""
         return self.path / "archives"
 
+    @property
+    def repositories(self) -> Path:
+        """Repositories of data hosts, where no repository URL is given."""
+        return self.path / "repositories"
+
+    @property
+    def repository_passwords(self) -> Path:
+        """Passwords of these, where no Secret is named; back them up, apart from the rest."""
+        return self.path / "repository-passwords"
+
+    @property
+    def kopia(self) -> Path:
+        """What kopia keeps beside a repository: configuration, cache. May be lost."""
+        return self.path / "kopia"
+
     def ensure(self) -> None:
         """Make the directory, for its owner only; raises DataDirectoryError."""
         try:

@@ -59,12 +59,14 @@ class HostPolicy(_Part, frozen=True):
 class VolumeSelection(_Part, frozen=True):
     """PersistentVolumeClaims of one namespace: by name, or by label where ``claim_names`` is None.
 
-    An empty ``selector`` chooses all of the namespace.
+    An empty ``selector`` chooses all of the namespace. What is tolerated fails no backup.
     """
 
     namespace: str
     claim_names: tuple[str, ...] | None = None
     selector: LabelChoice | None = None
+    tolerate_empty: bool = False
+    tolerate_unreadable: bool = False
 
 
 class HostDefinition(_Part, frozen=True):

@@ -14,8 +14,10 @@ from backup_engine.cluster_keys.secrets import SecretRef, parse_secret_ref
 from backup_engine.errors import EngineError
 from backup_engine.records.sqlite import is_sqlite
 from backup_engine.runs.claims import TAKEOVER_S
+from backup_engine.runs.repository_keeping import VERIFY_PERCENT
 from backup_engine.runs.scanning import VERIFY_BYTES_PER_S, VERIFY_EVERY_S
 from backup_engine.runs.schedule import parse_time_of_day
+from backup_engine.volumes.place import parse_repository_url
 
 PREFIX: Final = "BACKUP_ENGINE_"
 HIGHEST_PORT: Final = 65535
@@ -92,6 +94,13 @@ class Settings(BaseSettings):
     plain_http: bool = False
     tls_name: Annotated[tuple[str, ...], NoDecode] = ()
     archive_credentials_file: Path | None = None
+    volumes_dir: Path | None = None
+    mover_image: str | None = None
+    repository_url: str | None = None
+    repository_credentials_file: Path | None = None
+    repository_password_secret: Annotated[SecretRef | None, NoDecode] = None
+    kopia: str | None = None
+    verify_percent: float = Field(default=VERIFY_PERCENT, ge=0, le=100)  # of a snapshot's files
     scan_interval: float = Field(default=60.0, gt=0)  # seconds
     verify_interval: float = Field(default=VERIFY_EVERY_S, gt=0)  # seconds
     verify_rate: int = Field(default=VERIFY_BYTES_PER_S, ge=0)  # bytes a second; 0: unbounded
@@ -104,7 +113,7 @@ class Settings(BaseSettings):
     def _parse_listen(cls, value: object) -> object:
         return parse_listen_address(value) if isinstance(value, str) else value
 
-    @field_validator("tls_secret", "signing_secret", mode="before")
+    @field_validator("tls_secret", "signing_secret", "repository_password_secret", mode="before")
     @classmethod
     def _parse_secret(cls, value: object) -> object:
         return parse_secret_ref(value) if isinstance(value, str) else value
@@ -133,6 +142,11 @@ class Settings(BaseSettings):
             return tuple(name.strip() for name in value.split(",") if name.strip())
         return value
 
+    @field_validator("repository_url")
+    @classmethod
+    def _check_repository_url(cls, value: str | None) -> str | None:
+        return parse_repository_url(value) if value is not None else None
+
     @field_validator("log_level")
     @classmethod
     def _check_level(cls, value: str) -> str:
@@ -145,6 +159,8 @@ class Settings(BaseSettings):
         "kubeconfig",
         "token_file",
         "archive_credentials_file",
+        "repository_credentials_file",
+        "volumes_dir",
         "users_file",
         "database_password_file",
         "tls_cert",
@@ -172,6 +188,18 @@ class Settings(BaseSettings):
             raise ValueError("--no-signing and --require-signature exclude each other")
         if self.no_signing and self.signing_secret is not None:
             raise ValueError("--no-signing and --signing-secret exclude each other")
+        return self
+
+    @model_validator(mode="after")
+    def _check_volumes(self) -> Self:
+        if self.volumes_dir is not None and self.mover_image is not None:
+            raise ValueError("--volumes-dir and --mover-image exclude each other")
+        is_in_bucket = (self.repository_url or "").startswith("s3://")
+        if self.mover_image is not None and not is_in_bucket:
+            raise ValueError(
+                "--mover-image needs --repository-url s3://bucket/prefix: movers run in other pods,"
+                " which have no part in the engine's directories"
+            )
         return self
 
     @model_validator(mode="after")

@@ -51,7 +51,7 @@ class Verifications:
                 raise RefusalError(
                     StartVerificationErrors.NO_ARCHIVE,
                     f"Backup {backup_id} is a {backup.record.type} backup in state"
-                    f" {backup.record.status}; it has no archive of API objects",
+                    f" {backup.record.status}; there is nothing to verify",
                 )
             records = VerificationRecords(connection)
             await records.request(backup_id, int(self.clock().timestamp() * 1000))
@@ -60,8 +60,8 @@ class Verifications:
 
 
 def has_archive(record: BackupRecord) -> bool:
-    """Tell whether there is, or was, an archive of API objects."""
-    return record.type is BackupType.CONFIG and record.status in _WITH_ARCHIVE
+    """Tell whether there is, or was, something to verify: an archive, or snapshots."""
+    return record.status in _WITH_ARCHIVE
 
 
 def build_verification(backup: StoredBackup, known: Verification) -> BackupVerification:
@@ -73,7 +73,8 @@ def build_verification(backup: StoredBackup, known: Verification) -> BackupVerif
     reason, message = known.reason, known.message
     if record.status is RecordStatus.MISSING:
         place = record.content_file_path or backup.archive_name
-        reason, message = ARCHIVE_MISSING, f"{place} does not exist; it was moved or removed"
+        if record.type is BackupType.CONFIG or reason is None:
+            reason, message = ARCHIVE_MISSING, f"{place} does not exist; it was moved or removed"
     elif reason is None:
         reason, message = backup.failure_reason, backup.failure_message
     criterion = find_criterion(reason)

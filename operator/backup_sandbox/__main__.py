@@ -20,7 +20,7 @@ from backup_sandbox.sandbox import (
     stop_sandbox,
     wait_for_end,
 )
-from backup_sandbox.versions import BINARIES, ETCD, KUBERNETES
+from backup_sandbox.versions import BINARIES, ETCD, KUBERNETES, TOOLS
 
 EXIT_TROUBLE = 3
 EXIT_INTERRUPTED = 130
@@ -83,7 +83,7 @@ def entry() -> None:
 
 
 def _build(arguments: argparse.Namespace) -> None:
-    found = ensure_binaries(BINARIES, os.environ, is_thorough=arguments.verify)
+    found = ensure_binaries((*BINARIES, *TOOLS), os.environ, is_thorough=arguments.verify)
     for name, path in found.items():
         _print(f"{name}: {path}")
 

@@ -47,11 +47,16 @@ class BinaryCache:
     def __init__(self, root: Path, platform: Platform) -> None:
         self.root = root
         self.folder = root / platform.folder
+        self._platform = platform
+
+    def folder_of(self, name: str) -> Path:
+        """Return the folder that ``name`` lies in, or will."""
+        return self.root / self._platform.folder_of(name)
 
     def find(self, name: str, *, is_thorough: bool = False) -> Path | None:
         """Return the path of a sound binary; None if it is absent, unknown or damaged."""
-        path = self.folder / name
-        recorded = self._sums().get(name)
+        path = self.folder_of(name) / name
+        recorded = _read_sums(path.parent).get(name)
         if recorded is None or not path.is_file():
             return None
         seen = path.stat()
@@ -65,14 +70,15 @@ class BinaryCache:
 
         ``ready`` must lie on the cache's file system, so it belongs into ``scratch``.
         """
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder = self.folder_of(name)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         ready.chmod(0o755)
         with ready.open("rb") as content:
             os.fsync(content.fileno())  # before the rename: a crash must not leave an empty binary
         seen = ready.stat()
         recorded = Sum(sha256_of(ready), seen.st_size, seen.st_mtime_ns)
-        path = ready.replace(self.folder / name)
-        self._record(self._sums() | {name: recorded})
+        path = ready.replace(folder / name)
+        _record_sums(folder, _read_sums(folder) | {name: recorded})
         return path
 
     @contextmanager
@@ -104,19 +110,21 @@ class BinaryCache:
         with TemporaryDirectory(prefix=SCRATCH, dir=self.root) as folder:
             yield Path(folder)
 
-    def _sums(self) -> dict[str, Sum]:
-        try:
-            stored = json.loads((self.folder / SUMS).read_text())
-            return {name: Sum(**fields) for name, fields in stored.items()}
-        except FileNotFoundError:
-            return {}
-        except (ValueError, TypeError, AttributeError) as problem:
-            say(f"{self.folder / SUMS} is unreadable, so its binaries are not trusted: {problem}")
-            return {}
 
-    def _record(self, sums: Mapping[str, Sum]) -> None:
-        text = json.dumps({name: asdict(fields) for name, fields in sums.items()}, indent=1)
-        write_atomically(self.folder / SUMS, text)
+def _read_sums(folder: Path) -> dict[str, Sum]:
+    try:
+        stored = json.loads((folder / SUMS).read_text())
+        return {name: Sum(**fields) for name, fields in stored.items()}
+    except FileNotFoundError:
+        return {}
+    except (ValueError, TypeError, AttributeError) as problem:
+        say(f"{folder / SUMS} is unreadable, so its binaries are not trusted: {problem}")
+        return {}
+
+
+def _record_sums(folder: Path, sums: Mapping[str, Sum]) -> None:
+    text = json.dumps({name: asdict(fields) for name, fields in sums.items()}, indent=1)
+    write_atomically(folder / SUMS, text)
 
 
 @contextmanager

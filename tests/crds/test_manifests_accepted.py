@@ -139,6 +139,12 @@ def missing(sent: object, stored: object) -> bool:
         return not isinstance(stored, Mapping) or any(
             missing(value, stored.get(name)) for name, value in sent.items()
         )
+    if isinstance(sent, list):
+        return (
+            not isinstance(stored, list)
+            or len(sent) != len(stored)
+            or any(missing(value, back) for value, back in zip(sent, stored, strict=True))
+        )
     return sent != stored
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import httpx2
 
-from backup_engine.app import Conduct, Engine, build_engine
+from backup_engine.app import Conduct, Engine, VolumeWork, build_engine
 from backup_engine.archive.places import ArchivePlaces
 from backup_engine.auth.gate import Gate
 from backup_engine.auth.logins import Logins
@@ -129,6 +129,7 @@ async def local_engine(
     database_url: str | None = None,
     lease: Lease | None = None,
     scan: ScanRules | None = None,
+    volume_work: VolumeWork | None = None,
 ) -> AsyncIterator[LocalEngine]:
     """Compose an engine on ``directory``; a second one stands for the first, restarted.
 
@@ -168,7 +169,13 @@ async def local_engine(
         rules = nightly or NightlyRules()
         lookout = LookoutRules(0.05, scan or ScanRules(look_every_s=0.05), served_every_s=0.1)
         conduct = Conduct(
-            clock, rules, read_rules, lease=lease or Lease(), host_pace=PACE, lookout=lookout
+            clock,
+            rules,
+            read_rules,
+            lease=lease or Lease(),
+            host_pace=PACE,
+            lookout=lookout,
+            volume_work=volume_work,
         )
         parts = await build_engine(database, cluster, places, gate, PRODUCT, conduct)
         client = await opened.enter_async_context(

@@ -14,6 +14,8 @@ from backup_sandbox.versions import (
     BINARIES,
     CONTROLLERS,
     ETCD_BINARY,
+    KOPIA,
+    KOPIA_BINARY,
     KUBECTL,
     Platform,
     needed_binaries,
@@ -47,6 +49,14 @@ def overwrite(path: Path, content: str) -> None:
 
 def test_the_cache_folder_names_versions_and_platform() -> None:
     assert LINUX.folder == "kubernetes-1.36.3-etcd-3.6.8-linux-amd64"
+
+
+def test_a_new_version_of_a_tool_leaves_the_other_binaries_in_the_cache(tmp_path: Path) -> None:
+    cache = a_cache(tmp_path, ETCD_BINARY, KOPIA_BINARY)
+
+    assert cache.find(KOPIA_BINARY) == cache.folder_of(KOPIA_BINARY) / KOPIA_BINARY
+    assert LINUX.folder_of(KOPIA_BINARY) == f"kopia-{KOPIA}-linux-amd64"
+    assert cache.find(ETCD_BINARY) == cache.folder / ETCD_BINARY
 
 
 def test_only_a_sandbox_with_controllers_needs_their_binary() -> None:

@@ -9,11 +9,12 @@ from backup_sandbox.errors import BinaryError
 from backup_sandbox.gobuild import (
     build_arguments,
     build_environment,
+    build_kopia_module,
     build_kubernetes_module,
     parse_libraries,
 )
 from backup_sandbox.toolchain import ensure_go, find_go, parse_go_version
-from backup_sandbox.versions import APISERVER, ETCD_BINARY, Platform
+from backup_sandbox.versions import APISERVER, ETCD_BINARY, KOPIA, KOPIA_BINARY, Platform
 
 GO_MOD = """module k8s.io/kubernetes
 
@@ -62,6 +63,15 @@ def test_binaries_tell_the_version_they_were_built_from() -> None:
     assert "version.gitVersion=v1.36.3 " in command[command.index("-ldflags") + 1]
     assert command[-1] == "k8s.io/kubernetes/cmd/kube-apiserver"
     assert build_arguments(Path("/go"), ETCD_BINARY, Path("/out"))[-1].endswith("etcd/server/v3")
+
+
+def test_kopia_is_built_from_its_module_at_one_version_without_web_pages() -> None:
+    command = build_arguments(Path("/go"), KOPIA_BINARY, Path("/out"))
+
+    assert build_kopia_module().endswith(f"require github.com/kopia/kopia v{KOPIA}\n")
+    assert command[-1] == "github.com/kopia/kopia"
+    assert command[command.index("-tags") + 1] == "nohtmlui"
+    assert f"BuildVersion={KOPIA}" in command[command.index("-ldflags") + 1]
 
 
 def test_the_checksum_database_stays_as_the_user_has_it() -> None:

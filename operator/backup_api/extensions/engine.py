@@ -24,6 +24,9 @@ ARCHIVES_EXTENSION: Final = "archives"
 VERIFICATION_EXTENSION: Final = "verification"
 """What is known of archives is told, and asked for anew (``extensions/verification.py``)."""
 
+VOLUMES_EXTENSION: Final = "volumes"
+"""Volumes of DATA backups are told one by one, and restored (``extensions/volumes.py``)."""
+
 
 class EngineDescription(WireRecord):
     """What an in-cluster engine is, and which extensions it serves."""

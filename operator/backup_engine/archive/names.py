@@ -4,6 +4,10 @@ import re
 from datetime import UTC, datetime
 from typing import Final
 
+from backup_api.backups import BackupType
+
+_ENDINGS: Final = {BackupType.CONFIG: "tar", BackupType.DATA: "kopia"}
+
 LONGEST_NAME_BYTES: Final = 255  # of one path segment on every file system in use
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
@@ -13,16 +17,24 @@ _ARCHIVE_NAME = re.compile(
 )
 
 
-def build_archive_name(name: str, hostname: str, host_id: int, time_initiated_ms: int) -> str:
+def build_archive_name(
+    name: str,
+    hostname: str,
+    host_id: int,
+    time_initiated_ms: int,
+    backup_type: BackupType = BackupType.CONFIG,
+) -> str:
     """Build ``backup.<name>.<hostname>_<id>.<d>_<m>_<yyyy>.config.<epoch ms>.tar`` (spec §10).
 
-    The day is the one in UTC, without leading zeros as on the appliance. Raises ValueError if the
-    result would not be one safe path segment.
+    The day is the one in UTC, without leading zeros as on the appliance. What a DATA backup is
+    called ends in ``.data.<epoch ms>.kopia``: it is no file, but snapshots in a repository. Raises
+    ValueError if the result would not be one safe path segment.
     """
     day = datetime.fromtimestamp(time_initiated_ms / 1000, tz=UTC)
     built = (
         f"backup.{name}.{hostname}_{host_id}."
-        f"{day.day}_{day.month}_{day.year}.config.{time_initiated_ms}.tar"
+        f"{day.day}_{day.month}_{day.year}.{backup_type.lower()}.{time_initiated_ms}"
+        f".{_ENDINGS[backup_type]}"
     )
     return parse_safe_name(built)
 

@@ -29,7 +29,12 @@ from backup_engine.query.sql import build_condition, build_order
 from backup_engine.records.exclusion import RestoreRunningError, ensure_no_restore, lock_beginnings
 from backup_engine.records.inserting import insert_unless_taken
 from backup_engine.records.pages import read_page
-from backup_engine.records.tables import BACKUPS, CAPTURE_JOURNAL, VERIFICATIONS
+from backup_engine.records.tables import (
+    BACKUP_VOLUMES,
+    BACKUPS,
+    CAPTURE_JOURNAL,
+    VERIFICATIONS,
+)
 
 COLUMNS: Final = {
     **{name: BACKUPS.c[name] for name in BackupRecord.model_fields if name in BACKUPS.c},
@@ -133,14 +138,42 @@ class BackupRecords:
         )
 
     async def list_in(
-        self, statuses: Collection[Status], after_id: int = 0, limit: int = 500
+        self,
+        statuses: Collection[Status],
+        after_id: int = 0,
+        limit: int = 500,
+        backup_type: BackupType | None = None,
     ) -> list[StoredBackup]:
-        """List those in one of ``statuses`` by ascending id, from ``after_id`` (excluded) on."""
+        """List those in one of ``statuses`` by ascending id, from ``after_id`` (excluded) on.
+
+        ``backup_type`` None: of either type.
+        """
         wanted = (BACKUPS.c.status.in_(sorted(statuses))) & (BACKUPS.c.id > after_id)
+        if backup_type is not None:
+            wanted &= BACKUPS.c.type == backup_type.value
         rows = await self._connection.execute(
             select(BACKUPS).where(wanted).order_by(BACKUPS.c.id).limit(limit)
         )
         return [stored_backup(row) for row in rows.mappings()]
+
+    async def find_newest_good(
+        self, host_id: int, backup_type: BackupType, at_ms: int | None
+    ) -> StoredBackup | None:
+        """Find the newest valid backup of a host that began at ``at_ms`` or before; None: none."""
+        wanted = and_(
+            BACKUPS.c.host_id == host_id,
+            BACKUPS.c.type == backup_type.value,
+            BACKUPS.c.status == Status.SUCCESS.value,
+            BACKUPS.c.is_valid == true(),
+        )
+        if at_ms is not None:
+            wanted &= BACKUPS.c.time_initiated <= at_ms
+        newest = BACKUPS.c.time_initiated.desc()
+        rows = await self._connection.execute(
+            select(BACKUPS).where(wanted).order_by(newest, BACKUPS.c.id.desc()).limit(1)
+        )
+        row = rows.mappings().one_or_none()
+        return stored_backup(row) if row is not None else None
 
     async def list_expired(
         self, statuses: Collection[Status], before_ms: int, limit: int
@@ -195,6 +228,9 @@ class BackupRecords:
         )
         await self._connection.execute(
             delete(CAPTURE_JOURNAL).where(CAPTURE_JOURNAL.c.backup_id == backup_id)
+        )
+        await self._connection.execute(
+            delete(BACKUP_VOLUMES).where(BACKUP_VOLUMES.c.backup_id == backup_id)
         )
         await self._connection.execute(delete(BACKUPS).where(BACKUPS.c.id == backup_id))
 

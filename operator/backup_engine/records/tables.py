@@ -188,6 +188,55 @@ CAPTURE_JOURNAL: Final = Table(
     Column("entry", _TEXT, nullable=False),
 )
 
+# The volumes of a DATA backup, as chosen when it began, and what became of each.
+BACKUP_VOLUMES: Final = Table(
+    "backup_volumes",
+    METADATA,
+    Column("backup_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("namespace", String(63), primary_key=True),
+    Column("claim", String(253), primary_key=True),
+    Column("tolerate_empty", Boolean, nullable=False),
+    Column("tolerate_unreadable", Boolean, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("snapshot_id", String(64)),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("files", BigInteger, nullable=False),
+    Column("unreadable_files", BigInteger, nullable=False),
+    Column("bytes_done", BigInteger, nullable=False),
+    Column("files_done", BigInteger, nullable=False),
+    Column("reason", _TEXT),
+    Column("message", _TEXT),
+)
+
+VOLUME_RESTORES: Final = Table(
+    "volume_restores",
+    METADATA,
+    Column("id", _ID, primary_key=True, autoincrement=True),
+    Column("backup_id", BigInteger, nullable=False),
+    Column("host_id", BigInteger, nullable=False),
+    Column("initiated_by", _TEXT, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("time_initiated", BigInteger, nullable=False),  # epoch ms
+    Column("time_completed", BigInteger),  # epoch ms
+    sqlite_autoincrement=True,
+)
+
+Index("ix_volume_restores_status", VOLUME_RESTORES.c.status)
+
+VOLUME_RESTORE_TARGETS: Final = Table(
+    "volume_restore_targets",
+    METADATA,
+    Column("restore_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("wish", JSON, nullable=False),  # as it was asked for
+    Column("snapshot_id", String(64), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("bytes_done", BigInteger, nullable=False),
+    Column("files_done", BigInteger, nullable=False),
+    Column("reason", _TEXT),
+    Column("message", _TEXT),
+)
+
 RESTORES: Final = Table(
     "restores",
     METADATA,

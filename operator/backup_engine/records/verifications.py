@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, RowMapping, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from backup_api.backups import BackupType
 from backup_api.backups import RecordStatus as Status
 from backup_engine.records.backups import StoredBackup, stored_backup
 from backup_engine.records.tables import ARCHIVE_LOOKS, BACKUPS, VERIFICATIONS
@@ -91,8 +92,10 @@ class VerificationRecords:
         if (await self.find(backup_id)).time_requested is None:
             await self.note(backup_id, {"time_requested": now_ms})
 
-    async def list_due(self, before_ms: int, limit: int) -> list[StoredBackup]:
-        """List archives to verify: those asked for, then those last verified before, oldest first.
+    async def list_due(
+        self, before_ms: int, limit: int, backup_type: BackupType = BackupType.CONFIG
+    ) -> list[StoredBackup]:
+        """List backups to verify: those asked for, then those last verified before, oldest first.
 
         Only of backups that are SUCCESS; an archive that is MISSING is verified when it is back.
         """
@@ -102,6 +105,7 @@ class VerificationRecords:
             .outerjoin(VERIFICATIONS, VERIFICATIONS.c.backup_id == BACKUPS.c.id)
             .where(
                 BACKUPS.c.status == Status.SUCCESS.value,
+                BACKUPS.c.type == backup_type.value,
                 asked.is_not(None) | verified.is_(None) | (verified < before_ms),
             )
             .order_by(asked.is_(None), asked, func.coalesce(verified, 0), BACKUPS.c.id)
@@ -115,7 +119,11 @@ class VerificationRecords:
         query = (
             select(BACKUPS, VERIFICATIONS.c.kinds)
             .outerjoin(VERIFICATIONS, VERIFICATIONS.c.backup_id == BACKUPS.c.id)
-            .where(BACKUPS.c.status == Status.SUCCESS.value, judged.is_(None) | (judged != basis))
+            .where(
+                BACKUPS.c.type == BackupType.CONFIG.value,  # snapshots fit any cluster
+                BACKUPS.c.status == Status.SUCCESS.value,
+                judged.is_(None) | (judged != basis),
+            )
             .order_by(BACKUPS.c.id)
             .limit(limit)
         )

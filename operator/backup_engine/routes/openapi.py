@@ -41,6 +41,7 @@ TAGS: Final[Mapping[str, str]] = {
     "help": "The API described by itself, and what the caller may do",
     "archives": "Extension: look into archives, compare them, download them",
     "engine": "Extension: what the engine is",
+    "volumes": "Extension: the volumes of DATA backups, and restores of them",
     "high availability": "Operations of the appliance that are refused here",
 }
 

@@ -3,9 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
 
 from backup_api.backups import RUNNING, BackupType
 from backup_api.backups import RecordStatus as Status
@@ -25,6 +23,8 @@ from backup_engine.records.database import Database
 from backup_engine.records.verifications import VerificationRecords
 from backup_engine.runs.capture_journal import DatabaseJournal
 from backup_engine.runs.claims import Claim, ClaimLostError
+from backup_engine.runs.data_backups import DataBackups
+from backup_engine.runs.outcome import BUG, TOO_LONG, Outcome, failed
 from backup_engine.runs.persistence import persist
 from backup_engine.runs.rules import CaptureRules, ReadRules
 from backup_engine.runs.safekeeping import UNPROTECTED, Safekeeping
@@ -32,25 +32,9 @@ from backup_engine.runs.verifying import UNVERIFIED, build_kinds, describe_verif
 
 logger = logging.getLogger(__name__)
 
-_BUG: Final = "InternalError"
-_TOO_LONG: Final = "TimeLimitExceeded"
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a capture ended; no path: there is no archive."""
-
-    status: Status
-    size_bytes: int = 0
-    content_file_path: str | None = None
-    is_valid: bool = False
-    failure_reason: str | None = None
-    failure_message: str | None = None
-    verification: Mapping[str, object] = field(default_factory=dict)  # columns of the table
-
 
 class Capturing:
-    """Runs captures; everything it needs is handed in."""
+    """Carries backups out: captures, and with ``data`` volumes; all it needs is handed in."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - its collaborators
         self,
@@ -62,6 +46,7 @@ class Capturing:
         clock: Callable[[], datetime],
         read_rules: ReadRules,
         safekeeping: Safekeeping = UNPROTECTED,
+        data: DataBackups | None = None,
     ) -> None:
         self._database = database
         self._cluster = cluster
@@ -71,17 +56,21 @@ class Capturing:
         self._clock = clock
         self._read_rules = read_rules
         self._safekeeping = safekeeping
+        self._data = data
 
     async def run(self, backup: StoredBackup, claim: Claim) -> None:
-        """Capture ``backup`` and record the outcome; a record cancelled meanwhile stays as is.
+        """Make ``backup`` and record the outcome; a record cancelled meanwhile stays as is.
 
         Raises ClaimLostError, and neither publishes nor records, if another engine took over.
         """
         if not await self._move(backup, claim, RUNNING, Status.IN_PROGRESS, {}):
             return
-        logger.info("backup %d %r: capture begins", backup.id, backup.record.name)
-        outcome = await self._attempt(backup, claim)
-        await self._discard_staging(backup, claim)
+        logger.info("backup %d %r: begins", backup.id, backup.record.name)
+        if backup.record.type is BackupType.DATA:
+            outcome = await self._attempt_data(backup, claim)
+        else:
+            outcome = await self._attempt(backup, claim)
+            await self._discard_staging(backup, claim)
         changes = {
             "time_completed": self._now_ms(),
             "size_on_disk": outcome.size_bytes,
@@ -106,6 +95,14 @@ class Capturing:
             else "",
         )
 
+    async def _attempt_data(self, backup: StoredBackup, claim: Claim) -> Outcome:
+        if self._data is None:
+            return failed(
+                "NoExecutor",
+                "this engine has nothing to work on volumes with: --volumes-dir or --mover-image",
+            )
+        return await self._data.attempt(backup, claim)
+
     async def _attempt(self, backup: StoredBackup, claim: Claim) -> Outcome:
         host_id = backup.record.host_id or 0
         rules = await persist(
@@ -116,21 +113,19 @@ class Capturing:
             async with limit:
                 return await self._capture(backup, claim, rules)
         except (CaptureError, ArchiveError) as trouble:
-            return _failed(trouble.reason, trouble.message)
+            return failed(trouble.reason, trouble.message)
         except TimeoutError as trouble:
             if not limit.expired():
-                return _failed(_BUG, f"a wait timed out: {trouble}")
-            return _failed(_TOO_LONG, f"not finished within {rules.time_limit_s:.0f} s")
+                return failed(BUG, f"a wait timed out: {trouble}")
+            return failed(TOO_LONG, f"not finished within {rules.time_limit_s:.0f} s")
         except ClaimLostError:
             raise
         except Exception as bug:  # whatever it is, the client must not wait for ever
             logger.exception("backup %d: capture failed unexpectedly", backup.id)
-            return _failed(_BUG, f"{type(bug).__name__}; the engine's log tells more")
+            return failed(BUG, f"{type(bug).__name__}; the engine's log tells more")
 
     async def _capture(self, backup: StoredBackup, claim: Claim, rules: CaptureRules) -> Outcome:
         record = backup.record
-        if record.type is not BackupType.CONFIG:
-            raise CaptureError("NotSupported", f"{record.type} backups are not made by this engine")
         store = self._places.open(backup.archive_directory)
         await self._check_directory(backup.archive_directory)
         if record.status is Status.IN_PROGRESS:
@@ -253,7 +248,3 @@ class Capturing:
                 return is_moved
 
         return await persist(move, f"backup {backup.id}: writing {to}")
-
-
-def _failed(reason: str, message: str) -> Outcome:
-    return Outcome(Status.FAILED, failure_reason=reason, failure_message=message)

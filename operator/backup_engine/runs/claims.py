@@ -51,6 +51,8 @@ class ClaimKind(StrEnum):
     WATCH = "watch"
     SCAN = "scan"
     COMPATIBILITY = "compatibility"
+    REPOSITORIES = "repositories"
+    VOLUMES = "volumes"
 
 
 class ClaimLostError(Exception):

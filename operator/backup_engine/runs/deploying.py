@@ -22,7 +22,9 @@ from backup_engine.records.database import Database
 from backup_engine.records.deploys import DeployRecords, HostToDeploy, StoredDeploy
 from backup_engine.records.hosts import HostRecords, StoredHost
 from backup_engine.runs.claims import Claim, ClaimKind, Claims
+from backup_engine.runs.data_backups import DataBackups
 from backup_engine.runs.persistence import persist
+from backup_engine.volumes.errors import VolumeError
 
 logger = logging.getLogger(__name__)
 
@@ -51,23 +53,38 @@ class HostNotReadyError(Exception):
 class Preparation:
     """What a deploy does to a host: see that it can work.
 
-    For the console that means that cluster and archive directory answer. Volumes cannot be backed
-    up by this engine yet, and a host of them must not pretend that they are.
+    For the console that means that cluster and archive directory answer, for a data host that its
+    volumes can be worked on, and that its repository is there: it is made here, and nowhere else.
     """
 
-    def __init__(self, cluster: ClusterConnection, places: ArchivePlaces) -> None:
+    def __init__(
+        self, cluster: ClusterConnection, places: ArchivePlaces, data: DataBackups | None = None
+    ) -> None:
         self._cluster = cluster
         self._places = places
+        self._data = data
 
     async def __call__(self, host: HostToDeploy, configuration: BackupConfigurationRecord) -> None:
         """Look at what the host needs; raises HostNotReadyError that names the host."""
         if host.version is None:  # to be deleted: nothing has to be there for that
             return
         if host.version.definition.type is HostType.DATA:
-            raise HostNotReadyError(
-                f"{host.name}: this engine has nothing to back volumes up with", NO_EXECUTOR
-            )
+            await self._prepare_volumes(host)
+            return
         await self._look(host.name, configuration)
+
+    async def _prepare_volumes(self, host: HostToDeploy) -> None:
+        if self._data is None:
+            raise HostNotReadyError(
+                f"{host.name}: this engine has nothing to work on volumes with; start it with"
+                " --mover-image, or with --volumes-dir where volumes are directories",
+                NO_EXECUTOR,
+            )
+        try:
+            await self._data.check(host.id, host.name)
+        except (VolumeError, OSError) as trouble:
+            reason = trouble.reason if isinstance(trouble, VolumeError) else NOT_READY
+            raise HostNotReadyError(f"{host.name}: {trouble}", reason) from trouble
 
     async def _look(self, name: str, configuration: BackupConfigurationRecord) -> None:
         path = configuration.backup_directory_path

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -11,15 +11,17 @@ from typing import Final
 
 from backup_api.backups import NIGHTLY_NAME, BackupType, RecordStatus
 from backup_api.configurations import BackupConfigurationRecord
-from backup_api.hosts import HostRecord
+from backup_api.hosts import HostRecord, HostStatus
 from backup_engine.archive.places import ArchivePlaces
 from backup_engine.product import CONFIGURATION_ID, Product
 from backup_engine.records.backups import BackupRecords, HostBusyError, StoredBackup
 from backup_engine.records.configurations import ConfigurationRecords
 from backup_engine.records.database import Database
 from backup_engine.records.exclusion import RestoreRunningError
+from backup_engine.records.hosts import HostRecords, StoredHost
 from backup_engine.records.nightly import AlreadyBegunError, NightlyRuns
 from backup_engine.runs.beginning import WantedBackup, build_new_backup
+from backup_engine.runs.host_views import build_known
 from backup_engine.runs.persistence import persist
 from backup_engine.runs.schedule import NightlySchedule
 
@@ -87,27 +89,36 @@ class Nightly:
     async def look(self) -> None:
         """Begin the run that is due, if any, and expire what retention no longer keeps."""
         now = self._clock()
+        due_ms = _to_ms(self._rules.schedule.find_due(now))
         async with self._database.reading() as connection:
             stored = await ConfigurationRecords(connection).get(CONFIGURATION_ID)
-            latest_ms = await NightlyRuns(connection).find_latest(
-                self._console.id, BackupType.CONFIG
-            )
-        due_ms = _to_ms(self._rules.schedule.find_due(now))
-        is_new = due_ms >= stored.nightly_since_ms and (latest_ms is None or due_ms > latest_ms)
-        if stored.deployed.configuration_backup_enabled and is_new:
-            await self._begin(due_ms, stored.deployed)
+            hosts = await HostRecords(connection).list_all()
+            enabled = list_enabled(stored.deployed, hosts, self._console, self._product)
+            latest = [
+                await NightlyRuns(connection).find_latest(host.id, backup_type)
+                for host, backup_type in enabled
+            ]
+        for (host, backup_type), latest_ms in zip(enabled, latest, strict=True):
+            if due_ms >= stored.nightly_since_ms and (latest_ms is None or due_ms > latest_ms):
+                await self._begin(due_ms, stored.deployed, host, backup_type)
         await self._expire(_to_ms(now), stored.deployed)
 
-    async def _begin(self, due_ms: int, deployed: BackupConfigurationRecord) -> None:
+    async def _begin(
+        self,
+        due_ms: int,
+        deployed: BackupConfigurationRecord,
+        host: HostRecord,
+        backup_type: BackupType,
+    ) -> None:
         if await self._is_full(due_ms, deployed):
             return
-        wanted = WantedBackup(NIGHTLY_NAME, BackupType.CONFIG, INITIATOR, is_on_demand=False)
+        wanted = WantedBackup(NIGHTLY_NAME, backup_type, INITIATOR, is_on_demand=False)
         try:
             async with self._database.writing() as connection:
-                await NightlyRuns(connection).add(due_ms, self._console.id, BackupType.CONFIG)
+                await NightlyRuns(connection).add(due_ms, host.id, backup_type)
                 new = build_new_backup(
                     wanted,
-                    self._console,
+                    host,
                     self._product,
                     deployed.backup_directory_path,
                     _to_ms(self._clock()),
@@ -119,7 +130,7 @@ class Nightly:
             logger.info("the nightly run waits: a restore runs")
             return
         except HostBusyError:
-            logger.info("the nightly run waits: host %d has a backup running", self._console.id)
+            logger.info("the nightly run waits: host %d has a backup running", host.id)
             return
         logger.info("backup %d %r: the nightly run begins", begun.id, NIGHTLY_NAME)
         self._wake_runner()
@@ -163,6 +174,33 @@ class Nightly:
         for expired in gone:
             logger.info("backup %d %r: past its retention", expired.id, expired.record.name)
         self._wake_runner()
+
+
+def list_enabled(
+    deployed: BackupConfigurationRecord,
+    hosts: Iterable[StoredHost],
+    console: HostRecord,
+    product: Product,
+) -> list[tuple[HostRecord, BackupType]]:
+    """List what has nightly runs: the console, and active data hosts, as enabled (spec §13 no. 29).
+
+    Pure.
+    """
+    enabled = {
+        entry.host_id
+        for entry in deployed.data_backup_host_configuration or ()
+        if entry.event_data_backup_enabled or entry.flow_data_backup_enabled
+    }
+    known = (build_known(host, product) for host in hosts if host.id in enabled)
+    data = [
+        (host, BackupType.DATA)
+        for host in known
+        if host.stores_data and host.status is HostStatus.ACTIVE
+    ]
+    return [
+        *([(console, BackupType.CONFIG)] if deployed.configuration_backup_enabled else []),
+        *data,
+    ]
 
 
 def _to_ms(moment: datetime) -> int:

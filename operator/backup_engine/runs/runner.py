@@ -6,16 +6,20 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from backup_api.backups import RUNNING, RecordStatus
+from backup_api.backups import RUNNING, BackupType, RecordStatus
+from backup_engine.archive.errors import StorageError
 from backup_engine.archive.places import ArchivePlaces
 from backup_engine.records.backups import BackupRecords, StoredBackup
 from backup_engine.records.claims import ClaimRecords
 from backup_engine.records.database import Database
+from backup_engine.records.hosts import HostRecords
 from backup_engine.records.restores import RestoreRecords
 from backup_engine.runs.capturing import Capturing
 from backup_engine.runs.claims import Claim, ClaimKind, Claims
+from backup_engine.runs.data_backups import DataBackups
 from backup_engine.runs.persistence import persist
 from backup_engine.runs.steps import Job, Step, choose_step
+from backup_engine.volumes.errors import VolumeError
 
 logger = logging.getLogger(__name__)
 
@@ -40,12 +44,18 @@ class Runner:
     """
 
     def __init__(
-        self, database: Database, places: ArchivePlaces, capturing: Capturing, claims: Claims
+        self,
+        database: Database,
+        places: ArchivePlaces,
+        capturing: Capturing,
+        claims: Claims,
+        data: DataBackups | None = None,
     ) -> None:
         self._database = database
         self._places = places
         self._capturing = capturing
         self._claims = claims
+        self._data = data
         self._look_again_s = LOOK_SHARED_S if database.is_shared else LOOK_AGAIN_S
         self._running: dict[int, _Running] = {}
         self._awake = asyncio.Event()
@@ -135,15 +145,36 @@ class Runner:
         """Remove the archive, then the record: the other way round a crash would leave a file."""
 
         async def remove() -> None:
+            if backup.record.type is BackupType.DATA:
+                await self._remove_snapshots(backup)
+                await self._forget(backup, claim)
+                return
             store = self._places.open(backup.archive_directory)
             await store.discard_staging(backup.archive_name)
             await store.delete(backup.archive_name)
-            async with self._database.writing() as connection:
-                await claim.confirm(connection)
-                await BackupRecords(connection).remove(backup.id)
+            await self._forget(backup, claim)
 
         await persist(remove, f"backup {backup.id}: removing {backup.archive_name}")
         logger.info("backup %d %r: removed", backup.id, backup.record.name)
+
+    async def _forget(self, backup: StoredBackup, claim: Claim) -> None:
+        async with self._database.writing() as connection:
+            await claim.confirm(connection)
+            await BackupRecords(connection).remove(backup.id)
+
+    async def _remove_snapshots(self, backup: StoredBackup) -> None:
+        """Remove what a DATA backup stored; raises StorageError, to be tried again."""
+        if self._data is None:
+            raise StorageError(
+                "NoExecutor",
+                "its snapshots stay until the engine runs with --volumes-dir or --mover-image",
+            )
+        async with self._database.reading() as connection:
+            host = await HostRecords(connection).find(backup.record.host_id or 0)
+        try:
+            await self._data.remove(backup, host.name if host is not None else None)
+        except VolumeError as trouble:
+            raise StorageError(trouble.reason, trouble.message) from trouble
 
     async def _stop(self) -> None:
         tasks = [running.task for running in self._running.values()]

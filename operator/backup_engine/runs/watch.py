@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from backup_api.backups import BackupType
 from backup_api.backups import RecordStatus as Status
 from backup_engine.archive.errors import SigningError, StorageError
 from backup_engine.archive.places import ArchivePlaces
@@ -128,7 +129,9 @@ class ArchiveWatch:
     async def _list_page(self, after_id: int) -> list[StoredBackup]:
         async def list_page() -> list[StoredBackup]:
             async with self._database.reading() as connection:
-                return await BackupRecords(connection).list_in(_WATCHED, after_id, PAGE_LENGTH)
+                return await BackupRecords(connection).list_in(
+                    _WATCHED, after_id, PAGE_LENGTH, BackupType.CONFIG
+                )
 
         return await persist(list_page, "reading the records to look after")
 

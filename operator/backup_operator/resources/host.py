@@ -206,6 +206,17 @@ class VolumeSelection(ResourcePart):
             " all of the namespace. Excludes `claimNames`."
         ),
     )
+    tolerate_empty: Flag = Field(
+        default=False,
+        description=(
+            "Whether a volume may be without any file, or not be bound yet; else it fails the"
+            " backup."
+        ),
+    )
+    tolerate_unreadable: Flag = Field(
+        default=False,
+        description="Whether files that cannot be read may be left out; else they fail the backup.",
+    )
 
     @model_validator(mode="after")
     def _chooses_in_one_way(self) -> Self:

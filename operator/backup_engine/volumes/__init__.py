@@ -1,0 +1,1 @@
+"""Volumes in, kopia snapshots out: where the bytes of DATA backups go (architecture §3)."""

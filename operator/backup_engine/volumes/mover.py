@@ -1,0 +1,87 @@
+"""What runs in a mover's pod: one kopia on one volume, its end told in the termination message."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from backup_engine.volumes.errors import VolumeError
+from backup_engine.volumes.kopia import Load, Report, find_kopia
+from backup_engine.volumes.mover_job import REQUEST, SCRATCH, VOLUMES, MoverReport, MoverRequest
+from backup_engine.volumes.place import PASSED, RepositoryPlace
+from backup_engine.volumes.repository import PASSWORD, Repository
+from backup_engine.volumes.snapshots import Progress
+from backup_engine.volumes.targets import require_empty
+from backup_engine.volumes.volume import Volume
+
+TERMINATION_LOG: Final = Path("/dev/termination-log")
+LONGEST_MESSAGE: Final = 2000  # of the 4096 bytes that the kubelet keeps
+
+DONE: Final = 0
+TROUBLE: Final = 3
+
+
+def run_mover(environment: Mapping[str, str], log: Path = TERMINATION_LOG) -> int:
+    """Do what the environment asks for, and write how it ended; returns the exit code."""
+    try:
+        request = msgspec.json.decode(environment.get(REQUEST, ""), type=MoverRequest)
+        asyncio.run(_run(request, environment, Path(environment.get("HOME", SCRATCH)), VOLUMES))
+    except (msgspec.DecodeError, msgspec.ValidationError) as trouble:
+        return _end(log, MoverReport("MoverRequestUnknown", f"{REQUEST}: {trouble}"))
+    except VolumeError as trouble:
+        return _end(log, MoverReport(trouble.reason, trouble.message[:LONGEST_MESSAGE]))
+    except asyncio.CancelledError:
+        return _end(log, MoverReport("Interrupted", "the mover was told to stop"))
+    return _end(log, MoverReport())
+
+
+async def work(
+    request: MoverRequest, secrets: Mapping[str, str], home: Path, volumes: Path, report: Report
+) -> None:
+    """Take the snapshot, or write it, as ``request`` says; raises VolumeError."""
+    volume = Volume(request.namespace, request.claim)
+    path = volumes / request.namespace / request.claim
+    place = RepositoryPlace(
+        request.url,
+        request.place,
+        None,
+        {name: secrets[name] for name in PASSED if name in secrets},
+    )
+    password = secrets.get(PASSWORD, "")
+    repository = Repository(find_kopia(None), place, request.hostname, password, home)
+    await repository.connect()
+    load = Load(request.parallel, request.niceness)
+    if not request.snapshot_id:
+        await repository.snapshot(request.archive_name, volume, path, report, load)
+        return
+    if not request.is_resumed:
+        await asyncio.to_thread(require_empty, path, volume, request.paths)
+    for part in request.paths or ("",):
+        await repository.restore(request.snapshot_id, part, path / part, report)
+
+
+async def _run(
+    request: MoverRequest, environment: Mapping[str, str], home: Path, volumes: str
+) -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    await work(request, environment, home / "kopia", Path(volumes), _print)
+
+
+def _print(progress: Progress) -> None:
+    sys.stdout.write(msgspec.json.encode(progress).decode() + "\n")
+    sys.stdout.flush()
+
+
+def _end(log: Path, report: MoverReport) -> int:
+    text = msgspec.json.encode(report).decode()
+    if log.exists() or os.access(log.parent, os.W_OK):
+        log.write_text(text)
+    sys.stderr.write(f"backup_engine mover: {text}\n")
+    return TROUBLE if report.reason else DONE

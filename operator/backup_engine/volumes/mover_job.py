@@ -1,0 +1,267 @@
+"""The Job that works on one volume, and the Secret that opens the repository for it. Pure."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+from backup_engine.volumes.executor import HostRepository, RestoreRun, SnapshotRun
+from backup_engine.volumes.repository import PASSWORD
+from backup_engine.volumes.volume import Volume
+
+Resource: TypeAlias = dict[str, Any]
+"""An object of the Kubernetes API, as JSON has it."""
+
+CONTAINER: Final = "mover"
+REQUEST: Final = "BACKUP_MOVER_REQUEST"
+VOLUMES: Final = "/volumes"
+SCRATCH: Final = "/tmp/mover"  # noqa: S108 - an emptyDir of the pod's own
+BACKUP_LABEL: Final = "backup-operator.io/backup"
+MANAGED: Final = {
+    "app.kubernetes.io/managed-by": "backup-engine",
+    "app.kubernetes.io/component": CONTAINER,
+}
+KEPT_S: Final = 3600  # a finished Job that nobody collects: the snapshot tells as much
+
+_DIGITS: Final = 24
+_READING: Final = ("DAC_READ_SEARCH",)  # files of every owner, and nothing but read them
+_WRITING: Final = ("CHOWN", "DAC_OVERRIDE", "FOWNER")
+
+
+class MoverRequest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a mover is to do; no secret is in it. ``place`` is how kopia is told of the repository.
+
+    ``snapshot_id`` empty: take a snapshot, else write that one, or ``paths`` of it.
+    """
+
+    hostname: str
+    place: tuple[str, ...]
+    url: str
+    namespace: str
+    claim: str
+    archive_name: str = ""
+    snapshot_id: str = ""
+    paths: tuple[str, ...] = ()
+    is_resumed: bool = False
+    parallel: int = 0
+    niceness: int = 0
+
+
+class MoverReport(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How a mover ended, in its termination message; no reason: it did what it was asked."""
+
+    reason: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a mover has to run: on ``node`` if a claim is in use there; None: anywhere."""
+
+    node: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MoverSettings:
+    """What all movers have in common; quantities as Kubernetes has them."""
+
+    image: str
+    cpu_request: str = "100m"
+    memory_request: str = "256Mi"
+    memory_limit: str = "2Gi"
+
+
+def build_backup_label(archive_name: str) -> str:
+    """Build the value of the label that the Jobs of one backup have."""
+    return hashlib.sha256(archive_name.encode()).hexdigest()[:_DIGITS]
+
+
+def build_restore_name(restore_id: int, number: int, snapshot_id: str) -> str:
+    """Build the name of the Job of one volume of a restore: the same one each time."""
+    return f"restore-{build_backup_label(f'{snapshot_id} {restore_id} {number}')}"
+
+
+def build_snapshot_job(run: SnapshotRun, settings: MoverSettings, placement: Placement) -> Resource:
+    """Build the Job that takes a snapshot of one claim. The same run gives the same Job."""
+    request = MoverRequest(
+        hostname=run.repository.hostname,
+        place=run.repository.place.arguments,
+        url=run.repository.place.url,
+        namespace=run.volume.namespace,
+        claim=run.volume.claim,
+        archive_name=run.archive_name,
+        parallel=run.load.parallel,
+        niceness=run.load.niceness,
+    )
+    # fixed, so that a second create answers 409 and no volume is read twice
+    name = f"volume-{build_backup_label(f'{run.archive_name} {run.volume}')}"
+    label = build_backup_label(run.archive_name)
+    return _build_job(
+        name, label, run.volume, request, run.time_limit_s, settings, placement, is_reading=True
+    )
+
+
+def build_restore_job(run: RestoreRun, settings: MoverSettings, placement: Placement) -> Resource:
+    """Build the Job that writes a snapshot to one claim. The same run gives the same Job."""
+    request = MoverRequest(
+        hostname=run.repository.hostname,
+        place=run.repository.place.arguments,
+        url=run.repository.place.url,
+        namespace=run.target.namespace,
+        claim=run.target.claim,
+        snapshot_id=run.snapshot_id,
+        paths=run.paths,
+        is_resumed=run.is_resumed,
+    )
+    name = build_restore_name(run.restore_id, run.number, run.snapshot_id)
+    return _build_job(
+        name,
+        name,
+        run.target,
+        request,
+        run.time_limit_s,
+        settings,
+        placement,
+        is_reading=False,
+    )
+
+
+def build_mover_secret(job: Resource, host: HostRepository) -> Resource:
+    """Build the Secret of one Job, which goes with it; ``job`` is as the API server stored it."""
+    metadata = job["metadata"]
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": "Opaque",
+        "metadata": {
+            "name": metadata["name"],
+            "namespace": metadata["namespace"],
+            "labels": MANAGED,
+            "ownerReferences": [
+                {
+                    "apiVersion": "batch/v1",
+                    "kind": "Job",
+                    "name": metadata["name"],
+                    "uid": metadata["uid"],
+                    "blockOwnerDeletion": False,
+                }
+            ],
+        },
+        "stringData": {**host.place.secrets, PASSWORD: host.password},
+    }
+
+
+def build_claim(run: RestoreRun, source: Mapping[str, Any] | None) -> Resource:
+    """Build the claim of a restore that makes one: as wished, else as the ``source`` claim is."""
+    spec = (source or {}).get("spec", {})
+    asked = (spec.get("resources") or {}).get("requests") or {}
+    size = str(run.size_bytes) if run.size_bytes is not None else asked.get("storage")
+    storage_class = run.storage_class or spec.get("storageClassName")
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {
+            "name": run.target.claim,
+            "namespace": run.target.namespace,
+            "labels": MANAGED,
+        },
+        "spec": {
+            "accessModes": spec.get("accessModes") or ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": size}},
+            **({"storageClassName": storage_class} if storage_class else {}),
+        },
+    }
+
+
+def _build_job(  # noqa: PLR0913 - what a Job is made of
+    name: str,
+    label: str,
+    volume: Volume,
+    request: MoverRequest,
+    time_limit_s: float,
+    settings: MoverSettings,
+    placement: Placement,
+    *,
+    is_reading: bool,
+) -> Resource:
+    labels = {**MANAGED, BACKUP_LABEL: label}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": name, "namespace": volume.namespace, "labels": labels},
+        "spec": {
+            "backoffLimit": 0,  # whether to try again is the engine's decision, not the Job's
+            "activeDeadlineSeconds": max(1, int(time_limit_s)),
+            "ttlSecondsAfterFinished": KEPT_S,
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": _build_pod(name, volume, request, settings, placement, is_reading),
+            },
+        },
+    }
+
+
+def _build_pod(
+    name: str,
+    volume: Volume,
+    request: MoverRequest,
+    settings: MoverSettings,
+    placement: Placement,
+    is_reading: bool,
+) -> Resource:
+    mount = {"name": "volume", "mountPath": f"{VOLUMES}/{volume.namespace}/{volume.claim}"}
+    claim: dict[str, object] = {"claimName": volume.claim}
+    if is_reading:  # twice, for the kubelet mounts by one and the runtime by the other
+        mount["readOnly"] = True  # type: ignore[assignment]
+        claim["readOnly"] = True
+    pod: Resource = {
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
+        # wherever the volume is: a taint must not keep it from being backed up
+        "tolerations": [{"operator": "Exists"}],
+        "containers": [
+            {
+                "name": CONTAINER,
+                "image": settings.image,
+                "command": ["backup-engine", "mover"],
+                "env": [
+                    {"name": REQUEST, "value": msgspec.json.encode(request).decode()},
+                    {"name": "HOME", "value": SCRATCH},
+                ],
+                "envFrom": [{"secretRef": {"name": name}}],
+                "resources": {
+                    "requests": {"cpu": settings.cpu_request, "memory": settings.memory_request},
+                    "limits": {"memory": settings.memory_limit},
+                },
+                # files belong to any user: it must be root, and may do nothing else that root may
+                "securityContext": {
+                    "runAsUser": 0,
+                    "allowPrivilegeEscalation": False,
+                    "readOnlyRootFilesystem": True,
+                    "capabilities": {
+                        "drop": ["ALL"],
+                        "add": list(_READING if is_reading else _WRITING),
+                    },
+                },
+                "terminationMessagePolicy": "File",
+                "volumeMounts": [mount, {"name": "scratch", "mountPath": "/tmp"}],  # noqa: S108
+            }
+        ],
+        "volumes": [
+            {"name": "volume", "persistentVolumeClaim": claim},
+            {"name": "scratch", "emptyDir": {}},
+        ],
+    }
+    if placement.node is not None:
+        pod["affinity"] = {"nodeAffinity": _on_node(placement.node)}
+    return pod
+
+
+def _on_node(node: str) -> Resource:
+    field = {"key": "metadata.name", "operator": "In", "values": [node]}
+    terms = {"nodeSelectorTerms": [{"matchFields": [field]}]}
+    return {"requiredDuringSchedulingIgnoredDuringExecution": terms}

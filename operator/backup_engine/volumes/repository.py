@@ -1,0 +1,225 @@
+"""The kopia repository of one data host."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from backup_engine.volumes.errors import VolumeError
+from backup_engine.volumes.kopia import FREELY, Answer, Kopia, Load, Report, explain, ignore
+from backup_engine.volumes.place import RepositoryPlace
+from backup_engine.volumes.snapshots import (
+    Snapshot,
+    parse_maintenance,
+    parse_snapshot,
+    parse_snapshots,
+)
+from backup_engine.volumes.volume import BACKUP_TAG, Volume, build_tags
+
+logger = logging.getLogger(__name__)
+
+USER: Final = "backup-engine"
+PASSWORD: Final = "KOPIA_PASSWORD"  # noqa: S105 - the name of a variable
+PIN: Final = "backup"
+DELETED_AT_ONCE: Final = 100
+VERIFIED_AT_ONCE: Final = 200
+COMPRESSION: Final = "zstd-fastest"
+
+_CONNECTED: Final = "connected"
+_EXISTS: Final = "found existing data in storage location"
+_MAINTAIN_S: Final = 6 * 3600.0
+
+
+class Repository:
+    """One repository as seen from ``home``, where kopia keeps its configuration and its cache.
+
+    Every user of it has the same name, so that whoever works for the engine may maintain it.
+    """
+
+    def __init__(
+        self,
+        binary: str,
+        place: RepositoryPlace,
+        hostname: str,
+        password: str,
+        home: Path,
+        inherited: Sequence[int] = (),
+    ) -> None:
+        self._place = place
+        self._hostname = hostname
+        self._home = home
+        self._password = password
+        secrets = {**place.secrets, PASSWORD: password}
+        self._kopia = Kopia(binary, home, secrets, inherited)
+
+    @property
+    def url(self) -> str:
+        """Where it lies, for people."""
+        return self._place.url
+
+    async def ensure(self) -> None:
+        """Create it unless it is there, and have it keep all that a volume holds.
+
+        May run twice, and at once: of two creators kopia refuses one. Raises VolumeError.
+        """
+        self._prepare_home()
+        directory = self._place.directory
+        if directory is not None:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        answer = await self._kopia.run("repository", "create", *self._connecting())
+        if answer.code and _EXISTS not in answer.told:
+            raise explain(answer, "repository create")
+        if answer.code:
+            await self._connect()
+        else:
+            self._note_connected()
+            logger.info("repository %s: created", self.url)
+        await self._kopia.ask(
+            *("policy", "set", "--global"),
+            f"--compression={COMPRESSION}",
+            # what somebody in a pod calls a cache, or ignorable, is in the volume all the same
+            "--ignore-cache-dirs=false",
+            "--remove-dot-ignore=.kopiaignore",
+            "--add-dot-ignore=/",  # no file has that name; an empty list would be the default one
+        )
+
+    async def connect(self) -> None:
+        """Make sure that it can be used; raises VolumeError, RepositoryMissing if it is gone."""
+        directory = self._place.directory
+        if directory is not None and not directory.is_dir():
+            raise VolumeError(
+                "RepositoryMissing", f"{directory} is no directory: is its volume mounted?"
+            )
+        if not self._is_connected():
+            await self._connect()
+
+    async def snapshot(
+        self,
+        archive_name: str,
+        volume: Volume,
+        path: Path,
+        report: Report = ignore,
+        load: Load = FREELY,
+    ) -> Snapshot:
+        """Take a snapshot of ``path``, the files of ``volume``; raises VolumeError.
+
+        Files that could not be read are counted in it, not raised. It is pinned: kopia's own
+        retention never removes it.
+        """
+        answer = await self._kopia.run(
+            *(
+                "snapshot",
+                "create",
+                str(path),
+                "--json",
+                f"--pin={PIN}",
+                "--no-send-snapshot-report",
+            ),
+            *(f"--tags={tag}" for tag in build_tags(archive_name, volume)),
+            *([f"--parallel={load.parallel}"] if load.parallel else []),
+            report=report,
+            load=load,
+            limit_s=None,
+        )
+        if not answer.output.strip():
+            raise explain(answer, f"snapshot create of {volume}")
+        return parse_snapshot(answer.output)
+
+    async def list_snapshots(self, archive_name: str | None = None) -> tuple[Snapshot, ...]:
+        """List the snapshots, those of one backup or all; raises VolumeError."""
+        chosen = [f"--tags={BACKUP_TAG}:{archive_name}"] if archive_name is not None else []
+        return parse_snapshots(
+            await self._kopia.ask(
+                "snapshot", "list", "--json", "--all", "--show-identical", *chosen
+            )
+        )
+
+    async def delete(self, ids: Sequence[str]) -> None:
+        """Delete snapshots; their bytes go with maintenance. Raises VolumeError."""
+        for first in range(0, len(ids), DELETED_AT_ONCE):
+            some = ids[first : first + DELETED_AT_ONCE]
+            await self._kopia.ask("snapshot", "delete", "--delete", *some)
+
+    async def verify(self, ids: Sequence[str], percent: float) -> VolumeError | None:
+        """Check that all of the snapshots is there, and read ``percent`` of their files.
+
+        Returns what is damaged, None if nothing is; raises VolumeError if it cannot be told.
+        """
+        for first in range(0, len(ids), VERIFIED_AT_ONCE):
+            some = ids[first : first + VERIFIED_AT_ONCE]
+            answer = await self._kopia.run(
+                *("snapshot", "verify", f"--verify-files-percent={percent:g}", *some), limit_s=None
+            )
+            if answer.code:
+                trouble = explain(answer, "snapshot verify")
+                if trouble.reason != "KopiaFailed":
+                    raise trouble
+                return VolumeError("SnapshotDamaged", f"{self.url}: {_last_line(answer)}")
+        return None
+
+    async def restore(
+        self, snapshot_id: str, path: str, target: Path, report: Report = ignore
+    ) -> None:
+        """Write a snapshot, or what lies at ``path`` in it, to ``target``; raises VolumeError.
+
+        ``path`` empty: all of it. What exists is overwritten; nothing else is removed.
+        """
+        source = f"{snapshot_id}/{path}" if path else snapshot_id
+        answer = await self._kopia.run(
+            *("snapshot", "restore", source, str(target)),
+            "--no-ignore-permission-errors",
+            report=report,
+            limit_s=None,
+        )
+        if answer.code:
+            raise explain(answer, f"snapshot restore of {source}")
+
+    async def maintain(self, now: datetime) -> bool:
+        """Do the maintenance that is due, if any; returns whether it was. Raises VolumeError."""
+        told = await self._kopia.ask("maintenance", "info", "--json")
+        is_quick_due, is_full_due = parse_maintenance(told, now)
+        if not is_quick_due and not is_full_due:
+            return False
+        full = ["--full"] if is_full_due else []
+        await self._kopia.ask("maintenance", "run", *full, limit_s=_MAINTAIN_S)
+        return True
+
+    def _prepare_home(self) -> None:
+        self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def _connecting(self) -> list[str]:
+        return [
+            *self._place.arguments,
+            f"--override-username={USER}",
+            f"--override-hostname={self._hostname}",
+            f"--cache-directory={self._home / 'cache'}",
+            "--no-check-for-updates",
+            "--no-persist-credentials",
+        ]
+
+    async def _connect(self) -> None:
+        self._prepare_home()
+        await self._kopia.ask("repository", "connect", *self._connecting())
+        self._note_connected()
+
+    def _is_connected(self) -> bool:
+        try:
+            return (self._home / _CONNECTED).read_text() == self._digest
+        except OSError:
+            return False
+
+    def _note_connected(self) -> None:
+        (self._home / _CONNECTED).write_text(self._digest)
+
+    @property
+    def _digest(self) -> str:
+        """Of all that a connection depends on: a rotated key or password makes a new one."""
+        told = [self._connecting(), sorted(self._place.secrets.items()), self._password]
+        return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+
+
+def _last_line(answer: Answer) -> str:
+    return answer.told.rpartition("\n")[2] or f"exit code {answer.code}"
