@@ -108,6 +108,33 @@ def test_silence_after_the_launch_is_no_failure() -> None:
     assert not decision.standing.is_over
 
 
+def test_a_restore_that_never_ends_is_given_up_after_its_timeout() -> None:
+    launch = {"requested_at": NOON, "digest": "sha256:x"}
+    status = RestoreStatus.model_validate({"id": 7, "launch": launch})
+    wanted, late = a_spec(mode="Apply", timeout="2h"), NOON + timedelta(hours=2)
+    running = RestoreMemory(view=RestoreView(late, a_record(WireStatus.IN_PROGRESS)))
+    away = EngineSeen(ENGINE, Trouble("EngineUnreachable", "silence"))
+    locked = EngineSeen(ENGINE, Trouble("Unauthorized", "401", needs_people=True))
+    for facts in (seen(status, memory=running), seen(status, engine=away)):
+        assert reason_of(decide_restore(wanted, facts, late - SECOND)) != "DeadlineExceeded"
+        decision = decide_restore(wanted, facts, late)
+        assert isinstance(decision, ReportRestore)
+        assert decision.standing.reason == "DeadlineExceeded"
+        assert decision.standing.is_over
+        assert "(2h)" in decision.standing.message
+    waits = decide_restore(wanted, seen(status, engine=locked), late)
+    assert reason_of(waits) == "CredentialsWanted"
+
+
+def test_an_end_that_is_seen_late_counts_all_the_same() -> None:
+    launch = {"requested_at": NOON, "digest": "sha256:x"}
+    status = RestoreStatus.model_validate({"id": 7, "launch": launch})
+    late = NOON + timedelta(days=3)
+    assert isinstance(decide_restore(a_spec(), seen(status), late), LookAtRestore)
+    ended = RestoreMemory(view=RestoreView(late, a_record(WireStatus.SUCCESS)))
+    assert reason_of(decide_restore(a_spec(), seen(status, memory=ended), late)) == "Succeeded"
+
+
 def test_cluster_options_at_an_appliance_are_refused() -> None:
     view = RestoreView(NOON, a_record())
     status = RestoreStatus(id=7)

@@ -26,6 +26,8 @@ from backup_operator.decisions.restore_launch import decide_record
 from backup_operator.decisions.restore_standings import (
     explain_refusal,
     failed,
+    find_deadline,
+    overdue,
     pending,
     refused,
     waiting,
@@ -55,13 +57,25 @@ def decide_restore(wanted: RestoreSpec, seen: RestoreSeen, now: datetime) -> Res
     if seen.engine.is_connecting:
         return RestRestore()
     if seen.engine.trouble is not None:
-        again = now + RECHECK if seen.engine.identity is None else None
-        return ReportRestore(waiting(wanted, seen), again)
+        return _wait_for_engine(wanted, seen, now)
     if seen.status.id is not None:
         return decide_record(wanted, seen, seen.status.id, now)
     if seen.status.submission is None:
         return _decide_first_attempt(seen, now)
     return _decide_attempt(wanted, seen, seen.status.submission, now)
+
+
+def _wait_for_engine(wanted: RestoreSpec, seen: RestoreSeen, now: datetime) -> RestoreDecision:
+    """Wait until the engine can be asked, for a launched restore not longer than its timeout.
+
+    Credentials that are wanted are waited for without limit: whoever stores them learns the end.
+    """
+    standing, deadline = waiting(wanted, seen), find_deadline(wanted, seen)
+    if deadline is None or standing.wants_credentials:
+        return ReportRestore(standing, now + RECHECK if seen.engine.identity is None else None)
+    if now >= deadline:
+        return ReportRestore(overdue(wanted, "The engine does not answer."))
+    return ReportRestore(standing, deadline)
 
 
 def _is_over(seen: RestoreSeen) -> bool:

@@ -25,6 +25,8 @@ from backup_operator.decisions.restore_standings import (
     cancelled,
     explain_refusal,
     failed,
+    find_deadline,
+    overdue,
     refused,
 )
 from backup_operator.resources.restore import RestoreMode, RestoreSpec
@@ -75,6 +77,9 @@ def decide_record(
         case RestoreStatus.FAILED:
             return ReportRestore(_failed(view))
         case RestoreStatus() as status:
+            deadline = find_deadline(wanted, seen)
+            if deadline is not None and now >= deadline:
+                return ReportRestore(overdue(wanted, f"The engine reports it as {status.value}."))
             standing = RestoreStanding(
                 phase=PHASE_OF[status],
                 reason=PHASE_OF[status].value,

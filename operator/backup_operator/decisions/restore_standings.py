@@ -1,9 +1,12 @@
 """The standings of a Restore that several rules share."""
 
+from datetime import datetime
+
 from backup_operator.decisions.facts import Refusal
 from backup_operator.decisions.refusals import cut, refusal_reason
 from backup_operator.decisions.restore_facts import RestoreSeen, RestoreStanding
 from backup_operator.resources.backup_status import Failure
+from backup_operator.resources.durations import format_duration
 from backup_operator.resources.restore import RestoreSpec
 from backup_operator.resources.restore_status import RestorePhase
 
@@ -44,6 +47,25 @@ def explain_refusal(refusal: Refusal) -> str:
     words = refusal.row.description if refusal.row is not None else "The engine refused it."
     said = f"HTTP {refusal.http_status}, code {refusal.code}: {refusal.message}".rstrip(": ")
     return cut(f"{words} ({said})")
+
+
+def find_deadline(wanted: RestoreSpec, seen: RestoreSeen) -> datetime | None:
+    """Return until when the end of a launched restore is waited for; None: it is not launched."""
+    launch = seen.status.launch
+    return launch.requested_at + wanted.timeout if launch is not None else None
+
+
+def overdue(wanted: RestoreSpec, what: str) -> RestoreStanding:
+    """Build the standing of a Restore that did not end in time; ``what``: the last that is known.
+
+    It is not dropped at the engine: that would stop nothing, and hide that it still runs.
+    """
+    limit = format_duration(wanted.timeout)
+    message = (
+        f"The restore has not ended within spec.timeout ({limit}) after its launch. {what} It"
+        " cannot be stopped and may still be running: look at the engine before you restore again."
+    )
+    return failed("DeadlineExceeded", message)
 
 
 def cancelled(message: str) -> RestoreStanding:

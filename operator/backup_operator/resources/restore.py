@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
@@ -10,6 +11,7 @@ from pydantic import ConfigDict, Field, model_validator
 from backup_api.extensions.restores import ExistingObjects
 from backup_api.restores import NEED_DEPLOYMENT, RestoreGroup
 from backup_operator.resources.backup import RESOURCE_NAME, EngineRef, Id
+from backup_operator.resources.durations import Between, Duration
 from backup_operator.resources.engine_access import Namespace
 from backup_operator.resources.parts import Flag, ObjectMetadata, ResourcePart
 from backup_operator.resources.reading import parse_spec, read_status
@@ -188,6 +190,13 @@ class RestoreSpec(ResourcePart):
     )
     auto_approve: Flag = Field(
         default=False, description="True: with mode Apply any plan may be carried out at once."
+    )
+    timeout: Annotated[Duration, Between("1s", "720h")] = Field(
+        default=timedelta(hours=24),
+        description=(
+            "How long after its launch the end of the restore is waited for, such as `90m`; then"
+            " the Restore fails with reason DeadlineExceeded. The restore itself cannot be stopped."
+        ),
     )
 
     @model_validator(mode="after")
