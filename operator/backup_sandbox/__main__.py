@@ -20,7 +20,7 @@ from backup_sandbox.sandbox import (
     stop_sandbox,
     wait_for_end,
 )
-from backup_sandbox.versions import BINARIES, ETCD, KUBERNETES, TOOLS
+from backup_sandbox.versions import ALL, BINARIES, ETCD, KUBERNETES, TOOLS
 
 EXIT_TROUBLE = 3
 EXIT_INTERRUPTED = 130
@@ -37,6 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     build = commands.add_parser("build", help="fetch or build the binaries into the cache")
     build.add_argument("--verify", action="store_true", help="hash every cached binary anew")
+    build.add_argument("--node", action="store_true", help="what a node runs as well")
     build.set_defaults(run=_build)
 
     up = commands.add_parser("up", help="start a sandbox, or find it running")
@@ -44,7 +45,19 @@ def build_parser() -> argparse.ArgumentParser:
     up.add_argument("--port", type=_port, metavar="P", help="the API server's port (any free one)")
     up.add_argument("--controllers", action="store_true", help="run kube-controller-manager too")
     up.add_argument("--audit", action="store_true", help="log every request in D/logs/audit.log")
-    up.add_argument("--node", action="store_true", help="run a node too (not in this version)")
+    up.add_argument(
+        "--node",
+        action="store_true",
+        help="run pods: a kubelet on containerd, in namespaces of its own (Linux, root)",
+    )
+    up.add_argument(
+        "--image",
+        type=_existing,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="archive of images for the node (docker-archive or OCI); may be repeated",
+    )
     up.add_argument(
         "--crds",
         type=_existing,
@@ -83,18 +96,23 @@ def entry() -> None:
 
 
 def _build(arguments: argparse.Namespace) -> None:
-    found = ensure_binaries((*BINARIES, *TOOLS), os.environ, is_thorough=arguments.verify)
+    wanted = ALL if arguments.node else (*BINARIES, *TOOLS)
+    found = ensure_binaries(wanted, os.environ, is_thorough=arguments.verify)
     for name, path in found.items():
         _print(f"{name}: {path}")
 
 
 def _up(arguments: argparse.Namespace) -> None:
-    if arguments.node:
-        raise SandboxError(
-            "--node (scheduler, kubelet, kube-proxy, DNS) is not available in this version: "
-            "leave it out, or use a cluster of your own"
-        )
-    options = Options(arguments.port, arguments.controllers, arguments.audit, tuple(arguments.crds))
+    if arguments.image and not arguments.node:
+        raise SandboxError("--image is for a sandbox with a node: add --node")
+    options = Options(
+        arguments.port,
+        arguments.controllers,
+        arguments.audit,
+        tuple(arguments.crds),
+        arguments.node,
+        tuple(arguments.image),
+    )
     if not arguments.foreground:
         _print_access(start_detached(arguments.dir, options))
         return
@@ -104,6 +122,8 @@ def _up(arguments: argparse.Namespace) -> None:
         controllers=options.controllers,
         audit=options.audit,
         crds=options.crds,
+        node=options.node,
+        images=options.images,
     ) as sandbox:
         _print_access(sandbox)
         with suppress(KeyboardInterrupt):  # the usual way to end it

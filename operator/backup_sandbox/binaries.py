@@ -10,7 +10,7 @@ from backup_sandbox.errors import BinaryError
 from backup_sandbox.gobuild import compile_binaries
 from backup_sandbox.progress import say
 from backup_sandbox.toolchain import ensure_go, find_installer
-from backup_sandbox.versions import BINARIES, TOOLS, this_platform
+from backup_sandbox.versions import ALL, this_platform
 
 ASSETS = "KUBEBUILDER_ASSETS"
 
@@ -48,7 +48,7 @@ def ensure_binaries(
         with cache.lock():
             # Once more: whoever held the lock before us may have filled the cache meanwhile.
             found |= find_cached(wanted, found, cache, is_thorough=is_thorough)
-            missing = [name for name in (*BINARIES, *TOOLS) if name in wanted and name not in found]
+            missing = [name for name in ALL if name in wanted and name not in found]
             found |= _fill(cache, missing)
     return {name: found[name] for name in wanted}
 

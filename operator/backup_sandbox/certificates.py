@@ -1,8 +1,8 @@
 """Keys and certificates: one authority, EC P-256, and an RSA key for ServiceAccount tokens."""
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address
 
@@ -12,6 +12,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from backup_sandbox.layout import Layout
+from backup_sandbox.node.addresses import Addresses
+from backup_sandbox.node.configuration import NODE_NAME
+from backup_sandbox.node.volumes import USER as PROVISIONER_USER
 
 LIFETIME = timedelta(days=3650)
 CLOCK_SKEW = timedelta(hours=1)
@@ -23,6 +26,13 @@ ETCD_CLIENT = "etcd-client"
 ADMIN = "admin"
 CONTROLLERS = "controller-manager"
 TOKENS = "service-accounts"
+KUBELET_CLIENT = "apiserver-kubelet"  # the API server's, as a client of the kubelet: logs, exec
+KUBELET_SERVER = "kubelet-server"
+KUBELET = "kubelet"
+SCHEDULER = "scheduler"
+PROXY = "proxy"
+DNS = "dns"
+PROVISIONER = "provisioner"
 
 SERVER = ExtendedKeyUsageOID.SERVER_AUTH
 CLIENT = ExtendedKeyUsageOID.CLIENT_AUTH
@@ -63,12 +73,33 @@ LEAVES = {
 }
 
 
-def build_credentials(now: datetime) -> dict[str, bytes]:
+def leaves_with_node(addresses: Addresses) -> dict[str, Leaf]:
+    """Return the certificates of a cluster that has a node with these addresses."""
+    server = LEAVES[APISERVER]
+    known = (*server.addresses, addresses.host, addresses.api_service)
+    node = f"system:node:{NODE_NAME}"  # with its group the name that the Node authorizer knows
+    nodes = "system:nodes"
+    return {
+        **LEAVES,
+        APISERVER: replace(server, addresses=known),
+        KUBELET_CLIENT: Leaf("kube-apiserver-kubelet"),
+        KUBELET_SERVER: Leaf(
+            node, nodes, usages=(SERVER,), hosts=(NODE_NAME,), addresses=(addresses.node,)
+        ),
+        KUBELET: Leaf(node, nodes),
+        SCHEDULER: Leaf("system:kube-scheduler"),
+        PROXY: Leaf("system:kube-proxy"),
+        DNS: Leaf("system:coredns"),
+        PROVISIONER: Leaf(PROVISIONER_USER),
+    }
+
+
+def build_credentials(now: datetime, leaves: Mapping[str, Leaf] | None = None) -> dict[str, bytes]:
     """Build all PEM files of a cluster, by file name; ``now`` is the time they start to count."""
     authority_key = ec.generate_private_key(ec.SECP256R1())
     authority = _sign_authority(authority_key, now)
     files = {f"{AUTHORITY}.crt": _certificate_pem(authority)}
-    for name, leaf in LEAVES.items():
+    for name, leaf in (LEAVES if leaves is None else leaves).items():
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = _sign_leaf(leaf, key, authority, authority_key, now)
         files[f"{name}.crt"] = _certificate_pem(certificate)
@@ -81,13 +112,15 @@ def build_credentials(now: datetime) -> dict[str, bytes]:
     return files
 
 
-def ensure_credentials(layout: Layout, now: datetime) -> None:
+def ensure_credentials(
+    layout: Layout, now: datetime, leaves: Mapping[str, Leaf] | None = None
+) -> None:
     """Write all PEM files, unless they are there: tokens of earlier runs must stay good."""
     if layout.certificates.is_dir():
         return
     unfinished = layout.certificates.with_name(f".certificates.{os.getpid()}")
     unfinished.mkdir(mode=0o700)
-    for name, content in build_credentials(now).items():
+    for name, content in build_credentials(now, leaves).items():
         with open(unfinished / name, "xb", opener=_open_private) as output:
             output.write(content)
     unfinished.rename(layout.certificates)

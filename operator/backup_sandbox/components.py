@@ -4,6 +4,7 @@ from pathlib import Path
 
 from backup_sandbox import certificates
 from backup_sandbox.layout import Layout
+from backup_sandbox.node.addresses import Addresses
 from backup_sandbox.ports import Ports
 
 SERVICE_NETWORK = "10.96.0.0/16"
@@ -54,7 +55,12 @@ AUDIT_POLICY = {
 
 
 def apiserver_arguments(
-    binary: Path, layout: Layout, ports: Ports, *, audit: bool = False
+    binary: Path,
+    layout: Layout,
+    ports: Ports,
+    *,
+    audit: bool = False,
+    addresses: Addresses | None = None,
 ) -> list[str]:
     """Build the kube-apiserver's command line, with the authorization of a real cluster."""
     audited = [f"--audit-policy-file={layout.audit_policy}", f"--audit-log-path={layout.audit_log}"]
@@ -65,11 +71,10 @@ def apiserver_arguments(
         f"--etcd-cafile={layout.certificate(certificates.AUTHORITY)}",
         f"--etcd-certfile={layout.certificate(certificates.ETCD_CLIENT)}",
         f"--etcd-keyfile={layout.key(certificates.ETCD_CLIENT)}",
-        "--bind-address=127.0.0.1",
+        f"--bind-address={ports.address}",
         f"--secure-port={ports.apiserver}",
-        # Nobody reaches the API through Service kubernetes, and 127.0.0.1 is no valid endpoint.
-        "--advertise-address=127.0.0.1",
-        "--endpoint-reconciler-type=none",
+        f"--advertise-address={ports.address}",
+        *(_without_node() if addresses is None else _with_node(layout, addresses)),
         f"--tls-cert-file={layout.certificate(certificates.APISERVER)}",
         f"--tls-private-key-file={layout.key(certificates.APISERVER)}",
         f"--client-ca-file={layout.certificate(certificates.AUTHORITY)}",
@@ -78,10 +83,24 @@ def apiserver_arguments(
         f"--service-account-issuer={ISSUER}",
         f"--service-account-signing-key-file={tokens}",
         f"--service-account-key-file={tokens.with_suffix('.pub')}",
-        f"--service-cluster-ip-range={SERVICE_NETWORK}",
         "--allow-privileged=true",
         "--profiling=false",
         *(audited if audit else ()),
+    ]
+
+
+def _without_node() -> list[str]:
+    # Nobody reaches the API through Service kubernetes, and 127.0.0.1 is no valid endpoint.
+    return ["--endpoint-reconciler-type=none", f"--service-cluster-ip-range={SERVICE_NETWORK}"]
+
+
+def _with_node(layout: Layout, addresses: Addresses) -> list[str]:
+    return [
+        f"--service-cluster-ip-range={addresses.services}",
+        f"--kubelet-client-certificate={layout.certificate(certificates.KUBELET_CLIENT)}",
+        f"--kubelet-client-key={layout.key(certificates.KUBELET_CLIENT)}",
+        f"--kubelet-certificate-authority={layout.certificate(certificates.AUTHORITY)}",
+        "--kubelet-preferred-address-types=InternalIP",
     ]
 
 

@@ -1,8 +1,9 @@
 """Trouble that a message explains.
 
 SandboxError
-├── BinaryError   a binary, or the toolchain to build it, could not be found, fetched or built
-└── StartError    a component did not come up, or died
+├── BinaryError           a binary, or the toolchain to build it, is found, fetched or built nowhere
+├── NodeUnavailableError  this machine cannot carry a node
+└── StartError            a component did not come up, or died
 """
 
 
@@ -12,6 +13,10 @@ class SandboxError(Exception):
 
 class BinaryError(SandboxError):
     """A binary, or the toolchain to build it, could not be found, fetched or built."""
+
+
+class NodeUnavailableError(SandboxError):
+    """This machine cannot carry a node; the message names all that is missing."""
 
 
 class StartError(SandboxError):

@@ -7,17 +7,30 @@ must replace each of these by the published library; which ones they are, its go
 import json
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from backup_sandbox.errors import BinaryError
 from backup_sandbox.progress import run_step
-from backup_sandbox.versions import ETCD, ETCD_BINARY, GO, KOPIA, KOPIA_BINARY, KUBERNETES
+from backup_sandbox.versions import (
+    COREDNS,
+    COREDNS_BINARY,
+    ETCD,
+    ETCD_BINARY,
+    GO,
+    KOPIA,
+    KOPIA_BINARY,
+    KUBERNETES,
+    PAUSE_BINARY,
+)
 
 KUBERNETES_MODULE = "k8s.io/kubernetes"
 ETCD_MODULE = "go.etcd.io/etcd/server/v3"
 KOPIA_MODULE = "github.com/kopia/kopia"
+COREDNS_MODULE = "github.com/coredns/coredns"
+SOURCES = Path(__file__).parent / "gosource"  # programs whose main function is ours
 LIBRARY_VERSION = f"v0.{KUBERNETES.split('.', 1)[1]}"  # 1.36.3 comes with libraries 0.36.3
 STAGED = re.compile(r"^\s*(?:replace\s+)?(\S+) => \./staging/src/\1$", re.MULTILINE)
 HEAD = f"module backup-sandbox/build\n\ngo {GO[0]}.{GO[1]}.0\n\n"
@@ -52,6 +65,16 @@ def build_kopia_module() -> str:
     return f"{HEAD}require {KOPIA_MODULE} v{KOPIA}\n"
 
 
+def build_coredns_module() -> str:
+    """Build the go.mod of our CoreDNS, which has the plugins of a sandbox only."""
+    return f"{HEAD}require {COREDNS_MODULE} v{COREDNS}\n"
+
+
+def build_pause_module() -> str:
+    """Build the go.mod of the pause, which needs nothing but Go itself."""
+    return HEAD
+
+
 def build_arguments(go: Path, name: str, output: Path) -> list[str]:
     """Build the ``go build`` command line of one binary."""
     if name == KOPIA_BINARY:
@@ -59,6 +82,9 @@ def build_arguments(go: Path, name: str, output: Path) -> list[str]:
         # its web pages are of no use here, and a third of its size
         options = ["-trimpath", "-buildvcs=false", "-tags", "nohtmlui", "-ldflags", flags]
         return [str(go), "build", *options, "-o", str(output), KOPIA_MODULE]
+    if name in {COREDNS_BINARY, PAUSE_BINARY}:
+        options = ["-trimpath", "-buildvcs=false", "-ldflags", "-s -w"]
+        return [str(go), "build", *options, "-o", str(output), "."]
     major, minor, _ = KUBERNETES.split(".")
     version = "k8s.io/component-base/version"
     flags = (
@@ -80,7 +106,12 @@ def build_environment(environment: Mapping[str, str]) -> dict[str, str]:
     return {**environment, **fixed}
 
 
-_ALONE = {ETCD_BINARY: build_etcd_module, KOPIA_BINARY: build_kopia_module}
+_ALONE = {
+    ETCD_BINARY: build_etcd_module,
+    KOPIA_BINARY: build_kopia_module,
+    COREDNS_BINARY: build_coredns_module,
+    PAUSE_BINARY: build_pause_module,
+}
 
 
 def compile_binaries(
@@ -102,6 +133,8 @@ def compile_binaries(
                 else build_kubernetes_module(_find_libraries(go, folder, environment))
             )
             (folder / "go.mod").write_text(module)
+            if (source := SOURCES / f"{name}.go").exists():
+                shutil.copy(source, folder / "main.go")
         output = scratch / name
         run_step(
             f"building {name}",

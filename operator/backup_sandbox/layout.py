@@ -51,6 +51,11 @@ class Layout:
         return self.root / "etcd"
 
     @property
+    def node(self) -> Path:
+        """The folder of the node, if there is one (node/places.py)."""
+        return self.root / "node"
+
+    @property
     def kubectl_cache(self) -> Path:
         """The folder of API discovery that our own kubectl calls fill."""
         return self.root / "kubectl-cache"
@@ -64,6 +69,7 @@ class Layout:
             self.audit_policy,
             self.certificates,
             self.etcd,
+            self.node,
             self.kubectl_cache,
             self.state,
             self.lock,

@@ -4,6 +4,8 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Self
 
+from backup_sandbox.node.start import NodePlan
+
 DETACH = b"d"  # on the tie: from now on the sandbox outlives whoever started it
 
 
@@ -19,6 +21,7 @@ class Plan:
     crds: list[str]
     tie: int  # file descriptor to read
     report: int  # file descriptor to write
+    node: NodePlan | None = None
 
     def to_json(self) -> str:
         """Return the plan as the supervisor's one argument."""
@@ -27,4 +30,6 @@ class Plan:
     @classmethod
     def from_json(cls, text: str) -> Self:
         """Return the plan out of the supervisor's one argument."""
-        return cls(**json.loads(text))
+        stored = json.loads(text)
+        node = stored.pop("node")
+        return cls(**stored, node=NodePlan(**node) if node else None)

@@ -25,18 +25,20 @@ def admin_context(layout: Layout) -> ssl.SSLContext:
     return context
 
 
-def answers(port: int, context: ssl.SSLContext, paths: Sequence[str]) -> bool:
+def answers(address: str, port: int, context: ssl.SSLContext, paths: Sequence[str]) -> bool:
     """Tell whether every one of ``paths`` is there; a silent server counts as no."""
-    connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=TIMEOUT_S, context=context)
+    return all(find(address, port, context, path) is not None for path in paths)
+
+
+def find(address: str, port: int, context: ssl.SSLContext, path: str) -> bytes | None:
+    """Return what the server has at ``path``; None if nothing, or if it is silent."""
+    connection = http.client.HTTPSConnection(address, port, timeout=TIMEOUT_S, context=context)
     try:
-        for path in paths:
-            connection.request("GET", path)
-            answer = connection.getresponse()
-            answer.read()
-            if answer.status != http.HTTPStatus.OK:
-                return False
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        content = answer.read()
     except (OSError, http.client.HTTPException):
-        return False
+        return None
     finally:
         connection.close()
-    return True
+    return content if answer.status == http.HTTPStatus.OK else None

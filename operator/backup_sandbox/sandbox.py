@@ -19,6 +19,11 @@ from backup_sandbox.binaries import ensure_binaries
 from backup_sandbox.cache import exclusive
 from backup_sandbox.errors import SandboxError, StartError
 from backup_sandbox.layout import Layout
+from backup_sandbox.node.addresses import Addresses, choose_addresses
+from backup_sandbox.node.images import import_arguments
+from backup_sandbox.node.namespaces import enter, find_routes
+from backup_sandbox.node.requirements import require_node_machine
+from backup_sandbox.node.start import IMPORT_TIMEOUT_S, NodePlan, clear_away
 from backup_sandbox.plan import DETACH, Plan
 from backup_sandbox.progress import say, step, tail
 from backup_sandbox.resources import TIMEOUT_S as RESOURCES_TIMEOUT_S
@@ -41,6 +46,8 @@ class Options:
     controllers: bool = False
     audit: bool = False  # keep an audit log
     crds: tuple[Path, ...] = ()  # files or folders, applied before the controllers start
+    node: bool = False  # with it always controllers
+    images: tuple[Path, ...] = ()  # archives for the node
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +93,7 @@ def start_detached(root: Path, options: Options) -> Sandbox:
         if (state := _find_running(layout)) is not None:
             _require_same(state, options, layout)
             _apply(layout, Path(state.kubectl), options.crds)
+            _import(state, options.images)
         else:
             child = _Tied(layout, options)
             try:
@@ -105,13 +113,16 @@ def running_sandbox(
     controllers: bool = False,
     audit: bool = False,
     crds: Sequence[Path] = (),
+    node: bool = False,
+    images: Sequence[Path] = (),
 ) -> Iterator[Sandbox]:
     """Run a sandbox in ``root`` for the length of a block; it also ends if this process dies.
 
     Raises SandboxError if ``root`` has a running one, or if this one does not start or has ended
     before the block did.
     """
-    layout, options = _prepared(root), Options(port, controllers, audit, tuple(crds))
+    layout = _prepared(root)
+    options = Options(port, controllers, audit, tuple(crds), node, tuple(images))
     with exclusive(layout.lock, f"waiting for another start or stop of {layout.root}"):
         if _find_running(layout) is not None:
             raise SandboxError(f"{layout.root} has a running sandbox: stop it first")
@@ -175,6 +186,10 @@ def _require_same(state: State, options: Options, layout: Layout) -> None:
         )
     if options.controllers and not state.has_controllers:
         raise SandboxError(f"the sandbox in {layout.root} runs without controllers: stop it first")
+    if options.node and state.node_init is None:
+        raise SandboxError(f"the sandbox in {layout.root} runs without a node: stop it first")
+    if options.images and state.node_init is None:
+        raise SandboxError(f"the sandbox in {layout.root} has no node to import images to")
     if options.audit and not state.has_audit:
         raise SandboxError(f"the sandbox in {layout.root} keeps no audit log: stop it first")
 
@@ -192,6 +207,42 @@ def _apply(layout: Layout, kubectl: Path, crds: Sequence[Path]) -> None:
             raise SandboxError(f"{' '.join(command)} failed: {answer.stderr.strip()}")
 
 
+def _import(state: State, archives: Sequence[Path]) -> None:
+    for archive in archives:
+        assert state.node_init is not None  # _require_same
+        command = enter(state.node_init.pid, import_arguments(archive.absolute()))
+        answer = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=IMPORT_TIMEOUT_S
+        )
+        if answer.returncode != 0:
+            raise SandboxError(f"{archive} cannot be imported: {answer.stderr.strip()}")
+
+
+def _plan_node(layout: Layout, options: Options) -> NodePlan | None:
+    """Return what the supervisor is told of the node; None without one.
+
+    Raises SandboxError if this machine cannot carry one, or if the folder's objects were made in a
+    cluster of the other sort: certificates and the Services' addresses differ.
+    """
+    before = State.find(layout.state)
+    was_made = layout.certificates.exists() and before is not None
+    if was_made and before is not None and options.node != (before.node_number is not None):
+        sort = "without a node" if options.node else "with a node"
+        raise SandboxError(
+            f"the sandbox in {layout.root} was made {sort}, and stays so: choose another folder, "
+            f"or delete it with down --dir {layout.root} --purge"
+        )
+    if not options.node:
+        return None
+    cni = require_node_machine()
+    if before is not None and before.node_number is not None:
+        addresses = Addresses(before.node_number)
+    else:
+        addresses = choose_addresses(str(layout.root), find_routes())
+    archives = [str(archive.absolute()) for archive in options.images]
+    return NodePlan(number=addresses.number, cni=str(cni), images=archives)
+
+
 def _end_processes(state: State, layout: Layout, *, is_gentle: bool) -> None:
     if is_gentle:
         state.supervisor.send(signal.SIGTERM)  # it ends the others, in order
@@ -201,6 +252,8 @@ def _end_processes(state: State, layout: Layout, *, is_gentle: bool) -> None:
     if left := wait_until_gone(state.processes, KILL_TIMEOUT_S):
         numbers = ", ".join(str(process.pid) for process in left)
         raise SandboxError(f"processes {numbers} of {layout.root} survive SIGKILL: are they yours?")
+    if state.node_number is not None:  # if the supervisor was killed, nobody has done it yet
+        clear_away(layout, state.node_number)
 
 
 def _remove(layout: Layout) -> None:
@@ -219,7 +272,9 @@ class _Tied:
     """A supervisor that ends with this process until it is let go."""
 
     def __init__(self, layout: Layout, options: Options) -> None:
-        binaries = ensure_binaries(needed_binaries(controllers=options.controllers), os.environ)
+        node = _plan_node(layout, options)
+        needed = needed_binaries(controllers=options.controllers, node=options.node)
+        binaries = ensure_binaries(needed, os.environ)
         self._layout = layout
         self._log = layout.log(SUPERVISOR)
         tie, self._tie = os.pipe()
@@ -228,11 +283,12 @@ class _Tied:
             root=str(layout.root),
             binaries={name: str(path) for name, path in binaries.items()},
             port=options.port,
-            has_controllers=options.controllers,
+            has_controllers=options.controllers or options.node,
             has_audit=options.audit,
             crds=[str(path.absolute()) for path in options.crds],
             tie=tie,
             report=report,
+            node=node,
         )
         # The package may have been found through sys.path alone, which no child inherits.
         source = str(Path(__file__).parent.parent)

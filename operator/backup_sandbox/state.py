@@ -57,11 +57,14 @@ class State:
     kubectl: str
     is_ready: bool = False
     children: dict[str, Process] = field(default_factory=dict)
+    node_number: int | None = None  # of the node's addresses; None if there is no node
+    node_init: Process | None = None  # whose end is the end of all that runs on the node
 
     @property
     def processes(self) -> list[Process]:
         """Return every process, the supervisor first."""
-        return [self.supervisor, *self.children.values()]
+        init = [] if self.node_init is None else [self.node_init]
+        return [self.supervisor, *init, *self.children.values()]
 
     def is_running(self) -> bool:
         """Tell whether the sandbox came up and nothing of it has died since."""
@@ -84,6 +87,8 @@ class State:
                 kubectl=stored["kubectl"],
                 is_ready=stored["is_ready"],
                 children={name: Process(**child) for name, child in stored["children"].items()},
+                node_number=stored.get("node_number"),
+                node_init=Process(**init) if (init := stored.get("node_init")) else None,
             )
         except (FileNotFoundError, NotADirectoryError):
             return None

@@ -22,13 +22,13 @@ def run_tied(parent: int, command: Sequence[str]) -> int:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code), "prctl(PR_SET_PDEATHSIG)")
     if os.getppid() == parent:  # else it died too early for the signal
-        os.execv(command[0], list(command))  # noqa: S606 - a fixed argument list, no shell
+        os.execvp(command[0], list(command))  # noqa: S606 - a fixed argument list, no shell
     return 1
 
 
 def run_watched(parent: int, command: Sequence[str]) -> int:
     """Run ``command`` as a child and kill it once ``parent`` is gone; return its exit code."""
-    child = os.posix_spawn(command[0], list(command), os.environ)
+    child = os.posix_spawnp(command[0], list(command), os.environ)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda received, _: os.kill(child, received))
     while True:

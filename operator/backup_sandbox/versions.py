@@ -7,6 +7,8 @@ from dataclasses import dataclass
 KUBERNETES = "1.36.3"
 ETCD = "3.6.8"
 KOPIA = "0.23.1"
+COREDNS = "1.14.7"
+PAUSE = "1"
 GO = (1, 26)  # what Kubernetes 1.36 demands of the toolchain
 
 APISERVER = "kube-apiserver"
@@ -14,12 +16,24 @@ CONTROLLERS = "kube-controller-manager"
 KUBECTL = "kubectl"
 ETCD_BINARY = "etcd"
 KOPIA_BINARY = "kopia"
+SCHEDULER = "kube-scheduler"
+KUBELET = "kubelet"
+PROXY = "kube-proxy"
+COREDNS_BINARY = "coredns"
+PAUSE_BINARY = "pause"
 
 # The largest first: whatever is built after it reuses its compiled packages.
 BINARIES = (APISERVER, ETCD_BINARY, KUBECTL, CONTROLLERS)
 
 TOOLS = (KOPIA_BINARY,)
 """What no sandbox runs, but the engine beside it does: `build` makes them, too."""
+
+NODE_BINARIES = (KUBELET, SCHEDULER, PROXY, COREDNS_BINARY, PAUSE_BINARY)
+"""What a sandbox with a node runs beside the others; built only when a node is asked for."""
+
+ALL = (*BINARIES, *NODE_BINARIES, *TOOLS)
+
+OWN_VERSIONS = {KOPIA_BINARY: KOPIA, COREDNS_BINARY: COREDNS, PAUSE_BINARY: PAUSE}
 
 ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
@@ -38,10 +52,9 @@ class Platform:
         return f"{versions}-{self.system}-{self.architecture}"
 
     def folder_of(self, name: str) -> str:
-        """Return the name of the cache folder of one binary: tools have their own versions."""
-        if name == KOPIA_BINARY:
-            return f"{KOPIA_BINARY}-{KOPIA}-{self.system}-{self.architecture}"
-        return self.folder
+        """Return the name of the cache folder of one binary: some have versions of their own."""
+        own = OWN_VERSIONS.get(name)
+        return f"{name}-{own}-{self.system}-{self.architecture}" if own else self.folder
 
 
 def this_platform() -> Platform:
@@ -50,6 +63,8 @@ def this_platform() -> Platform:
     return Platform(sys.platform, ARCHITECTURES.get(machine, machine))
 
 
-def needed_binaries(*, controllers: bool) -> tuple[str, ...]:
+def needed_binaries(*, controllers: bool, node: bool = False) -> tuple[str, ...]:
     """Return the binaries that one sandbox runs; kubectl applies its CRDs."""
+    if node:
+        return (*BINARIES, *NODE_BINARIES)
     return BINARIES if controllers else tuple(name for name in BINARIES if name != CONTROLLERS)
