@@ -88,7 +88,7 @@ def start_detached(root: Path, options: Options) -> Sandbox:
 
     Raises SandboxError if it runs with other options or does not start.
     """
-    layout = _prepared(root)
+    layout = _prepared(root, options)
     with exclusive(layout.lock, f"waiting for another start or stop of {layout.root}"):
         if (state := _find_running(layout)) is not None:
             _require_same(state, options, layout)
@@ -121,8 +121,8 @@ def running_sandbox(
     Raises SandboxError if ``root`` has a running one, or if this one does not start or has ended
     before the block did.
     """
-    layout = _prepared(root)
     options = Options(port, controllers, audit, tuple(crds), node, tuple(images))
+    layout = _prepared(root, options)
     with exclusive(layout.lock, f"waiting for another start or stop of {layout.root}"):
         if _find_running(layout) is not None:
             raise SandboxError(f"{layout.root} has a running sandbox: stop it first")
@@ -156,7 +156,9 @@ def stop_sandbox(root: Path, *, purge: bool = False) -> None:
             _remove(layout)
 
 
-def _prepared(root: Path) -> Layout:
+def _prepared(root: Path, options: Options) -> Layout:
+    if options.node:
+        require_node_machine()  # before anything is made
     layout = Layout(root.absolute())
     foreign = [entry for entry in (layout.kubeconfig, layout.etcd) if entry.exists()]
     if foreign and State.find(layout.state) is None:

@@ -163,10 +163,11 @@ class Supervisor:
             self._wait_for(CONTROLLERS, ports, probe.CONTROLLED)
 
     def _start_node(self, node: Node, ports: Ports) -> None:
-        node.start_components(self._write_kubeconfig, ports.server)
+        node.start_components(self._write_kubeconfig)
         kubectl = Path(self._plan.binaries[KUBECTL])
         for command in build_node_commands(kubectl, self._layout, node.describe()):
             self._children.run(KUBECTL, command, RESOURCES_TIMEOUT_S)
+        node.start_provisioner(ports.server)
         self._wait_for(CONTROLLERS, ports, probe.CONTROLLED)
         node.wait_until_ready(ports.address, ports.apiserver)
 

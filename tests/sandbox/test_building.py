@@ -7,14 +7,24 @@ import pytest
 from backup_sandbox.cache import BinaryCache
 from backup_sandbox.errors import BinaryError
 from backup_sandbox.gobuild import (
+    SOURCES,
     build_arguments,
+    build_coredns_module,
     build_environment,
     build_kopia_module,
     build_kubernetes_module,
     parse_libraries,
 )
 from backup_sandbox.toolchain import ensure_go, find_go, parse_go_version
-from backup_sandbox.versions import APISERVER, ETCD_BINARY, KOPIA, KOPIA_BINARY, Platform
+from backup_sandbox.versions import (
+    APISERVER,
+    COREDNS_BINARY,
+    ETCD_BINARY,
+    KOPIA,
+    KOPIA_BINARY,
+    PAUSE_BINARY,
+    Platform,
+)
 
 GO_MOD = """module k8s.io/kubernetes
 
@@ -72,6 +82,13 @@ def test_kopia_is_built_from_its_module_at_one_version_without_web_pages() -> No
     assert command[-1] == "github.com/kopia/kopia"
     assert command[command.index("-tags") + 1] == "nohtmlui"
     assert f"BuildVersion={KOPIA}" in command[command.index("-ldflags") + 1]
+
+
+def test_dns_and_pause_are_built_from_sources_of_ours() -> None:
+    for name in (COREDNS_BINARY, PAUSE_BINARY):
+        assert build_arguments(Path("/go"), name, Path("/out"))[-1] == "."
+        assert "package main" in (SOURCES / f"{name}.go").read_text()
+    assert "require github.com/coredns/coredns v1." in build_coredns_module()
 
 
 def test_the_checksum_database_stays_as_the_user_has_it() -> None:

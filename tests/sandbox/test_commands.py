@@ -30,15 +30,25 @@ def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
     assert end.value.code == 2
 
 
-def test_a_node_is_refused_clearly_and_starts_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_node_is_refused_clearly_where_none_can_be_and_nothing_is_started(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+
     assert main(["up", "--dir", str(tmp_path / "d"), "--node"]) == 3
 
     said = capsys.readouterr()
-    assert "--node" in said.err
-    assert "not available in this version" in said.err
+    assert "--node is not possible here" in said.err
     assert said.out == ""
+    assert not (tmp_path / "d").exists()
+
+
+def test_images_are_for_a_node(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "image.tar").write_text("")
+
+    assert main(["up", "--dir", str(tmp_path / "d"), "--image", str(tmp_path / "image.tar")]) == 3
+
+    assert "add --node" in capsys.readouterr().err
     assert not (tmp_path / "d").exists()
 
 

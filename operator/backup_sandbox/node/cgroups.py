@@ -12,7 +12,7 @@ from backup_sandbox.errors import StartError
 
 ROOT = Path("/sys/fs/cgroup")
 UNIFIED = "cgroup.controllers"  # in the root of version 2 only
-HIERARCHY = "tasks"  # in the root of each hierarchy of version 1
+HIERARCHY = "cgroup.procs"  # in the root of each hierarchy of version 1, and of a hybrid's 2
 INHERITED = (
     "cpuset.cpus",
     "cpuset.mems",

@@ -11,13 +11,12 @@ import ssl
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlsplit
 
-from backup_sandbox.node.volumes import plan_volumes
+from backup_sandbox.node.volumes import Order, plan_volumes
 
 INTERVAL_S = 0.3
 TIMEOUT_S = 5.0
@@ -27,26 +26,6 @@ FOLDER_MODE = (
     0o777  # the kubelet applies no fsGroup to such a volume: any user must be able to write
 )
 FINE = (http.HTTPStatus.OK, http.HTTPStatus.CREATED, http.HTTPStatus.CONFLICT)
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """Where the API server is, whom to be, and where volumes lie."""
-
-    server: str
-    authority: str
-    certificate: str
-    key: str
-    folder: str
-
-    def to_json(self) -> str:
-        """Return the order as the program's one argument."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """Return the order out of the program's one argument."""
-        return cls(**json.loads(text))
 
 
 class Provisioner:

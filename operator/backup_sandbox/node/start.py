@@ -16,7 +16,7 @@ from backup_sandbox.node import components, configuration, images, namespaces, v
 from backup_sandbox.node.addresses import Addresses
 from backup_sandbox.node.cgroups import ensure_cgroup, remove_cgroup
 from backup_sandbox.node.places import Places
-from backup_sandbox.node.provisioner import Order
+from backup_sandbox.node.volumes import Order
 from backup_sandbox.state import Process
 from backup_sandbox.versions import COREDNS_BINARY, KUBELET, PAUSE_BINARY, PROXY, SCHEDULER
 
@@ -111,7 +111,7 @@ class Node:
         self._places.resources.write_text(text)
         return self._places.resources
 
-    def start_components(self, write_kubeconfig: Callable[[Path, str], None], server: str) -> None:
+    def start_components(self, write_kubeconfig: Callable[[Path, str], None]) -> None:
         """Start what makes pods run; each retries until the others are there."""
         places, addresses = self._places, self._plan.addresses
         layout = self._layout
@@ -151,13 +151,16 @@ class Node:
         binary = Path(self._binaries[SCHEDULER])
         arguments = components.scheduler_arguments(binary, kubeconfig(certificates.SCHEDULER))
         self._children.spawn(SCHEDULER, arguments)
-        user = certificates.PROVISIONER
+
+    def start_provisioner(self, server: str) -> None:
+        """Start what makes volumes, once it has been given its rights."""
+        layout, user = self._layout, certificates.PROVISIONER
         order = Order(
             server=server,
-            authority=str(authority),
+            authority=str(layout.certificate(certificates.AUTHORITY)),
             certificate=str(layout.certificate(user)),
             key=str(layout.key(user)),
-            folder=str(places.volumes),
+            folder=str(self._places.volumes),
         )
         program = [sys.executable, "-m", "backup_sandbox.node.provisioner", order.to_json()]
         self._children.spawn(PROVISIONER, program)

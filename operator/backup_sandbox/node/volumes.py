@@ -1,9 +1,10 @@
 """Which volumes to make and to remove. Pure: claims and volumes as the API lists them in."""
 
+import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 PROVISIONER = "backup-sandbox.test/directory"
 USER = "backup-sandbox-provisioner"
@@ -13,6 +14,26 @@ PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
 RELEASED = "Released"
 
 Resource = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Where the API server is, whom to be, and where volumes lie."""
+
+    server: str
+    authority: str
+    certificate: str
+    key: str
+    folder: str
+
+    def to_json(self) -> str:
+        """Return the order as the program's one argument."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Return the order out of the program's one argument."""
+        return cls(**json.loads(text))
 
 
 @dataclass(frozen=True, slots=True)
