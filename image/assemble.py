@@ -91,7 +91,7 @@ def copy_tree(tree: Path, root: Path, without: Sequence[str]) -> None:
 
 def find_libraries(root: Path, interpreter: Path) -> Iterator[Path]:
     """Find every shared library outside of ``root`` that something in it loads."""
-    found = {}
+    found: dict[str, None] = {}
     for path in [interpreter, *root.rglob("*.so"), *root.rglob("*.so.*")]:
         if path.is_symlink() or not path.is_file() or not is_elf(path):
             continue
