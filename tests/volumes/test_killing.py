@@ -1,5 +1,6 @@
 """An engine that is killed in the midst of a DATA backup, as a real process with a real kopia."""
 
+import asyncio
 import os
 import time
 from pathlib import Path
@@ -44,8 +45,6 @@ class Client:
 async def test_a_killed_engine_makes_one_snapshot_of_each_volume(
     tmp_path: Path, source: ListServer, kopia: str
 ) -> None:
-    import asyncio
-
     listing = Listing("backup-operator.io", "v1", "backuphosts", "BackupHost", is_namespaced=False)
     listing.objects.append(
         {

@@ -55,7 +55,7 @@ async def work(
     password = secrets.get(PASSWORD, "")
     repository = Repository(find_kopia(None), place, request.hostname, password, home)
     await repository.connect()
-    load = Load(request.parallel, request.niceness)
+    load = Load(request.parallel)
     if not request.snapshot_id:
         await repository.snapshot(request.archive_name, volume, path, report, load)
         return
@@ -68,6 +68,7 @@ async def work(
 async def _run(
     request: MoverRequest, environment: Mapping[str, str], home: Path, volumes: str
 ) -> None:
+    os.nice(request.niceness)  # kopia inherits it, and with it the I/O priority
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
