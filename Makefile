@@ -56,6 +56,7 @@ bench: sandbox ## figures as ratios against a bare client in the same run
 	PYTHONPATH=tests $(BIN)/python benchmarks/restore.py --s3
 	PYTHONPATH=tests $(BIN)/python benchmarks/operating.py
 	PYTHONPATH=tests $(BIN)/python benchmarks/serving.py
+	$(BIN)/python benchmarks/data.py
 
 e2e: sandbox ## the demo as a test: it fails when any of its steps does
 	$(BIN)/python demo/demo.py
