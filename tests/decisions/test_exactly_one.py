@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -527,6 +528,7 @@ SELDOM_TAKEN = {
 }
 """Steps that need two rare events in a row; the table shows them where they came about."""
 
+DOCUMENTATION = Path(__file__).resolve().parents[2] / "docs" / "operator.md"
 MOST_ROUNDS = 6  # one takes nearly every transition; what six do not take is never taken
 
 
@@ -552,6 +554,19 @@ def test_no_order_of_events_costs_a_backup_and_every_transition_is_taken(
         sys.stdout.write("\n\n" + "\n".join(lines) + "\n")
     assert wanted - set(TAKEN) == set()
     assert set(TAKEN) - wanted <= pairs_of(SELDOM_TAKEN)
+
+
+def render_transitions() -> str:
+    """Lay the two tables out as Markdown, for docs/operator.md."""
+    lines = ["| stage | steps taken | steps that need two rare events in a row |", "|---|---|---|"]
+    for stage, steps in TRANSITIONS.items():
+        seldom = ", ".join(sorted(SELDOM_TAKEN.get(stage, ())))
+        lines.append(f"| {stage} | {', '.join(sorted(steps))} | {seldom} |")
+    return "\n".join(lines)
+
+
+def test_the_documentation_has_the_transitions() -> None:
+    assert render_transitions() in DOCUMENTATION.read_text()
 
 
 def test_a_plain_world_ends_with_one_backup() -> None:

@@ -191,3 +191,39 @@ async def test_a_restore_deleted_while_the_engine_is_down_does_not_hang(scene: S
     await wanted.delete("leaving")
     async with asyncio.timeout(50):
         await wanted.gone("leaving", within_s=50)
+
+
+async def test_a_namespace_goes_whatever_phases_its_restores_are_in(own_scene: Scene) -> None:
+    scene = own_scene
+    wanted = await allow(scene)
+    scene.appliance.restores.restore_seconds = None
+    ref = {"name": scene.engine}
+    await wanted.create("failed", backupId=4711, engineRef=ref, groups=GROUPS)
+    await wanted.ready("failed", "False", "BackupUnknown")
+    await request(scene, "dropped")
+    await wanted.ready("dropped", "True", "Planned")
+    await request(scene, "waiting", mode="Apply", autoApprove=True)
+    await wanted.ready("waiting", "False", "RestoreRunning")
+    await wanted.create("sourceless", backupRef={"name": "nothing"}, groups=GROUPS)
+    await wanted.ready("sourceless", "False", "BackupNotFound")
+    await wanted.create("engineless", backupId=1, engineRef={"name": "nowhere"}, groups=GROUPS)
+    await wanted.ready("engineless", "False", "EngineNotFound")
+    await scene.cluster.call(
+        "POST",
+        f"{GROUP}/namespaces/{scene.namespace}/backupschedules",
+        {
+            "apiVersion": "backup-operator.io/v1",
+            "kind": "BackupSchedule",
+            "metadata": {"name": "nightly"},
+            "spec": {"schedule": "@daily", "template": {"spec": {"backupType": "CONFIG"}}},
+        },
+    )
+    await wanted.delete("dropped")
+    await wanted.until("waiting", is_running, within_s=40)
+
+    path = f"/api/v1/namespaces/{scene.namespace}"
+    await scene.cluster.call("DELETE", path)
+    async with asyncio.timeout(45):
+        while await scene.cluster.find(path) is not None:  # noqa: ASYNC110 - a state is waited for
+            await asyncio.sleep(0.1)
+    assert [one.status for one in scene.appliance.restores.records.values()] == ["IN_PROGRESS"]

@@ -30,6 +30,7 @@ VOLATILE = (
     (r"Duration: +\S+", "Duration: AGE"),
     (r"\(x\d+ over \S+\)", ""),
     (r"Build Version: +\S+", "Build Version: BUILD"),
+    (r"sha256:[0-9a-f]{64}", "DIGEST"),
     (r"Attempts: +\d+", "Attempts: NUMBER"),
     (r"_\d{4}\.|\.\d{13}\.|\d{1,2}_\d{1,2}_\d{4}", "DATE"),
 )
@@ -73,9 +74,9 @@ def normalise(text: str, scene: Scene) -> list[str]:
 
 async def run(scene: Scene, sandbox: Cluster, command: str) -> str:
     words = [
-        word.replace("ops", scene.namespace) if word == "ops" else word
-        for word in shlex.split(command)
+        re.sub(r'^ops$|(?<=")ops(?=")', scene.namespace, word) for word in shlex.split(command)
     ]
+    words = [scene.engine if word == "console" else word for word in words]
     stdin = None
     if words[:2] == ["kubectl", "apply"]:
         stdin = manifest(scene, words[-1])
@@ -112,7 +113,7 @@ async def be_busy(scene: Scene) -> None:
 
 async def wait_for_events(scene: Scene) -> None:
     """Events are posted a moment later than what they tell."""
-    listing = f"/apis/events.k8s.io/v1/namespaces/{scene.namespace}/events"
+    listing = "/apis/events.k8s.io/v1/events"  # those of cluster-scoped objects are in default
     async with asyncio.timeout(20):
         while True:
             before = len((await scene.cluster.call("GET", listing))["items"])
@@ -121,9 +122,20 @@ async def wait_for_events(scene: Scene) -> None:
                 return
 
 
+async def add_old(scene: Scene) -> None:
+    scene.appliance.add_backup("before-the-upgrade")
+    scene.appliance.restores.restore_seconds = None
+
+
+async def finish_restore(scene: Scene) -> None:
+    scene.appliance.finish_restores()
+
+
 LEVERS: dict[str, Callable[[Scene], Awaitable[None]]] = {
     "the console finishes the backup": finish,
     "somebody else's backup runs on the console": be_busy,
+    "the console has an old backup": add_old,
+    "the console finishes the restore": finish_restore,
     "a moment passes": wait_for_events,
 }
 
