@@ -177,7 +177,7 @@ class Archives:
         new: Side
         if other_id is None:
             live = LiveCluster(self._cluster, RestoreLimits().retries)
-            new = LiveSide(live, selection, old.scopes)
+            new = LiveSide(live, selection, old.scope)
         else:
             new = ArchiveSide(await self._open(other_id), selection)
         async with self._comparing:

@@ -214,6 +214,30 @@ async def test_a_failed_piece_is_sent_again_and_only_that_one(
     assert await store.reader(NAME).read(0, LARGE) == content
 
 
+async def test_every_body_goes_with_its_sha256(proxy: FaultyProxy, bucket: str) -> None:
+    store = ArchiveStore.open(f"s3://{bucket}/some/place", HASTY)
+
+    await write(store, os.urandom(LARGE))
+    await store.delete(NAME)
+    await write(store, b"small")
+
+    assert len(proxy.digests) >= LARGE // UPLOAD_BYTES + 3  # pieces, completion, reservation, put
+    assert {told == true for told, true in proxy.digests} == {True}
+
+
+@pytest.mark.parametrize(("size", "query"), [(SMALL, ""), (LARGE, "partNumber=2")])
+async def test_a_bit_that_changes_on_the_wire_is_refused_by_the_server(
+    proxy: FaultyProxy, bucket: str, size: int, query: str
+) -> None:
+    store = ArchiveStore.open(f"s3://{bucket}/some/place", HASTY)
+    proxy.faults.append(Fault("PUT", query, "flipped", times=99))
+
+    with pytest.raises(StorageError) as caught:
+        await write(store, os.urandom(size))
+
+    assert (caught.value.reason, await store.find_size(NAME)) == ("StorageFailed", None)
+
+
 @pytest.mark.parametrize(
     ("method", "query", "status", "reason"),
     [

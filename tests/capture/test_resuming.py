@@ -156,17 +156,22 @@ async def test_an_encrypted_capture_is_resumed_without_any_private_key(
     assert set(asked_for(server)) == set(RESOURCES[3:])
 
 
-async def test_a_capture_of_another_scope_or_for_other_recipients_begins_anew(
-    server: ListServer, cluster: ClusterConnection, place: ArchiveStore
+async def test_a_capture_of_another_scope_begins_anew_and_says_so(
+    server: ListServer,
+    cluster: ClusterConnection,
+    place: ArchiveStore,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     journal = KeptJournal()
     await cut_off(server, cluster, place, journal, "kindds")
     server.requests.clear()
-    request = replace(REQUEST, scope=CaptureScope(exclude_kinds=("kindas",)))
+    request = replace(REQUEST, scope=CaptureScope(exclude_kinds=("kindas", "kindz")))
 
     outcome = await capture(request, cluster, place, limits=LIMITS, journal=journal)
 
     assert set(asked_for(server)) == {"empties", *RESOURCES[1:]}
+    assert "its scope, policy, recipients, cluster or program is another" in caplog.text
+    assert "kinds.exclude: 'kindz' names no kind that could be captured" in caplog.text
     assert (await verify_archive(place, outcome.archive_name)).is_valid
 
 

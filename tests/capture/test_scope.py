@@ -1,7 +1,8 @@
 import pytest
 
+from backup_engine.archive.manifest import Policy
 from backup_engine.capture.discovery import NAMESPACE_KIND, Kind, build_targets
-from backup_engine.capture.scope import CaptureScope, matches_kind
+from backup_engine.capture.scope import CaptureScope, find_misses, list_misses, matches_kind
 from backup_engine.selectors import parse_label_selector
 
 SECRETS = Kind("", "v1", "secrets", "Secret", is_namespaced=True)
@@ -25,6 +26,20 @@ NODES = Kind("", "v1", "nodes", "Node", is_namespaced=False)
 )
 def test_a_glob_names_kinds(glob: str, group: str, resource: str, is_named: bool) -> None:
     assert matches_kind([glob], group, resource) is is_named
+
+
+def test_a_misspelt_kind_is_told_where_it_stands() -> None:
+    served = {("apps", "deployments"), ("", "secrets"), ("zoo.io", "apes")}
+    scope = CaptureScope(include_kinds=("*.zoo.io",), exclude_kinds=("secret", "secrets."))
+
+    (told,) = list_misses(scope.describe(None), Policy(tolerate_failed=("apes",)), served)
+
+    assert told.startswith("kinds.exclude: 'secret' names no kind")
+
+
+def test_what_may_be_of_a_group_that_is_down_is_not_called_misspelt() -> None:
+    served = {("", "secrets"), ("down.io", "*")}
+    assert find_misses(("apes.down.io", "*.other.io", "apes"), served) == ("*.other.io",)
 
 
 def test_namespaces_are_included_then_excluded() -> None:

@@ -2,6 +2,8 @@
 
 # ruff: noqa: ASYNC240 - the files are small, and the engine works on the same loop anyway
 import asyncio
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -109,6 +111,25 @@ async def test_a_capture_past_its_time_limit_is_failed(
         await engine.until(backup_id, "FAILED")
         assert engine.archives == []
     assert "TimeLimitExceeded" in caplog.text
+
+
+async def test_the_time_limit_goes_on_through_a_crash(
+    tmp_path: Path, source: ListServer, caplog: pytest.LogCaptureFixture, database_url: str
+) -> None:
+    source.hold(HELD)
+    kubeconfig = source.kubeconfig(tmp_path)
+    opened = partial(local_engine, tmp_path, kubeconfig, 3600.0, database_url=database_url)
+    async with opened() as engine:
+        engine.start()
+        backup_id = (await engine.create("slow")).json()["id"]
+        await asyncio.wait_for(source.reached.wait(), 5)
+    later = datetime.now(UTC) + timedelta(hours=2)
+
+    async with opened(clock=lambda: later) as restarted:
+        restarted.start()
+        await restarted.until(backup_id, "FAILED")
+
+    assert "not finished within 3600 s of its first start" in caplog.text
 
 
 async def test_a_capture_cut_off_by_a_crash_is_carried_on_under_its_id(

@@ -71,6 +71,8 @@ class ListServer:
         self.is_indenting = False
         self.is_old = False
         self.answers_after_s = 0.0
+        self.most_abreast = 0
+        self._abreast = 0
         self.url = ""
 
     def add(self, *listings: Listing) -> None:
@@ -126,7 +128,10 @@ class ListServer:
             self.reached.set()
             await self.held[request.path].wait()
         if self.answers_after_s:
+            self._abreast += 1
+            self.most_abreast = max(self.most_abreast, self._abreast)
             await asyncio.sleep(self.answers_after_s)
+            self._abreast -= 1
         fault = self._due(request.path, query)
         if fault is not None and fault.status == 0:
             assert request.transport is not None

@@ -14,7 +14,7 @@ from obstore.store import ObjectStore, from_url
 from backup_engine.archive.errors import StorageError
 
 if TYPE_CHECKING:  # obstore has these for type checkers only
-    from obstore.store import RetryConfig, S3Credential
+    from obstore.store import RetryConfig, S3Config, S3Credential
 
 DENIED: Final = frozenset({401, 403})
 FULL: Final = 507
@@ -102,12 +102,16 @@ def _open(url: str, scheme: str, access: BucketAccess) -> ObjectStore:
         "retry_timeout": timedelta(seconds=access.retry_s),
     }
     file = access.credentials_file
-    if file is None:
-        return from_url(url, retry_config=retry)
     if scheme in {"s3", "s3a"}:
+        # the server compares it with what arrived, and keeps it with the object
+        checked: S3Config = {"checksum_algorithm": "SHA256"}
+        if file is None:
+            return from_url(url, config=checked, retry_config=retry)
         provider = CredentialsFile(file)
         provider()  # a file that cannot be used shall be told now
-        return from_url(url, retry_config=retry, credential_provider=provider)
+        return from_url(url, config=checked, retry_config=retry, credential_provider=provider)
+    if file is None:
+        return from_url(url, retry_config=retry)
     if scheme == "gs":
         return from_url(url, retry_config=retry, service_account=str(file))
     raise StorageError(

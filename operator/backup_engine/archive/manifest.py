@@ -126,6 +126,11 @@ class ListEntry(Model, frozen=True, kw_only=True):
     is_consistent: bool
     objects: int
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """Group and resource."""
+        return build_kind_key(self.api_version, self.resource)
+
 
 class Skipped(Model, frozen=True, kw_only=True):
     """What is not in the archive, and why; resource ``*`` stands for a whole group version."""
@@ -135,6 +140,11 @@ class Skipped(Model, frozen=True, kw_only=True):
     namespace: str | None
     reason: str
     message: str
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Group and resource."""
+        return build_kind_key(self.api_version, self.resource)
 
 
 class Scope(Model, frozen=True, kw_only=True):
@@ -216,6 +226,11 @@ class _Versioned(msgspec.Struct):
 ENCODER: Final = msgspec.json.Encoder(order="sorted")
 ModelT = TypeVar("ModelT", bound=Model)
 DocumentT = TypeVar("DocumentT", bound=msgspec.Struct)
+
+
+def build_kind_key(api_version: str, resource: str) -> tuple[str, str]:
+    """Build group and resource, which are the same in every version; the core group is ``""``."""
+    return api_version.rpartition("/")[0], resource
 
 
 def encode_document(model: Model) -> bytes:

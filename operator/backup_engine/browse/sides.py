@@ -8,31 +8,66 @@ from typing import Final
 
 import msgspec
 
-from backup_engine.archive.manifest import IndexEntry, PartEntry
+from backup_engine.archive.manifest import IndexEntry, Manifest, PartEntry
 from backup_engine.archive.reading import ArchiveReader
 from backup_engine.browse.comparing import Identity, KindLabel, UnreadableKindError
-from backup_engine.capture.discovery import Kind, Target
+from backup_engine.capture.discovery import NAMESPACES, Kind, Target
 from backup_engine.capture.errors import CaptureError
 from backup_engine.capture.introduction import discover
+from backup_engine.capture.scope import EVERY_LABEL
 from backup_engine.restore.archived import ChosenObjects, find_kind_key
 from backup_engine.restore.cleaning import clean
 from backup_engine.restore.errors import RestoreError, WriteRefusedError
-from backup_engine.restore.identity import KindKey, KubeObject, split_api_version
+from backup_engine.restore.identity import KindKey, KubeObject
 from backup_engine.restore.live import ListForbiddenError, LiveCluster, Place
 from backup_engine.restore.planning import build_content_digest
 from backup_engine.restore.selection import Selection
 from backup_engine.restore.skipping import find_skip
+from backup_engine.selectors import parse_label_selector
 
 READS_ABREAST: Final = 8
 EVERY_RESOURCE: Final = "*"
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class Listed:
     """What was listed of one kind; None as namespaces: all of them."""
 
     api_version: str
     namespaces: frozenset[str] | None
+
+
+class CapturedScope:
+    """What a capture took, so that like is compared with like: all else is no difference."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        scope = manifest.scope
+        self.listed = build_listed(manifest)
+        self._namespaces = None if scope.namespaces is None else frozenset(scope.namespaces)
+        self._labels = (
+            parse_label_selector(scope.object_selector) if scope.object_selector else EVERY_LABEL
+        )
+
+    def has(self, kind: Kind, place: Place, labels: Mapping[str, str] | None) -> bool:
+        """Tell whether the capture would have taken an object of a kind that it listed."""
+        is_namespace = kind.key == NAMESPACES  # those go with their objects, whatever their labels
+        namespace = place[1] if is_namespace else place[0]
+        namespaces = self._namespaces
+        if namespaces is not None and namespace is not None and namespace not in namespaces:
+            return False
+        return is_namespace or self._labels.matches(labels)
+
+
+def build_listed(manifest: Manifest) -> Mapping[KindKey, Listed]:
+    """Build what the capture listed, by kind; also those of which there was no object."""
+    found: dict[KindKey, Listed] = {}
+    for entry in manifest.lists:
+        before = found.get(entry.key)
+        namespaces = None if entry.namespace is None else frozenset({entry.namespace})
+        if before is not None and before.namespaces is not None and namespaces is not None:
+            namespaces |= before.namespaces
+        found[entry.key] = Listed(entry.api_version, namespaces)
+    return found
 
 
 class ArchiveSide:
@@ -42,6 +77,7 @@ class ArchiveSide:
         self._archive = archive
         self._chosen = ChosenObjects(archive, selection)
         self._selection = selection
+        self.scope = CapturedScope(archive.manifest)
         self._parts: dict[KindKey, list[PartEntry]] = {}
         for part in self._chosen.parts:
             self._parts.setdefault(find_kind_key(part), []).append(part)
@@ -57,25 +93,11 @@ class ArchiveSide:
         """Return why the archive cannot tell whether there were objects of ``kind``."""
         manifest = self._archive.manifest
         for skip in manifest.skipped:
-            group, _ = split_api_version(skip.api_version)
-            if group == kind[0] and skip.resource in {kind[1], EVERY_RESOURCE}:
+            if skip.key in {kind, (kind[0], EVERY_RESOURCE)}:
                 return f"not captured ({skip.reason})"
-        if manifest.scope.namespaces is not None and kind not in self.scopes:
+        if manifest.scope.namespaces is not None and kind not in self.scope.listed:
             return "not captured (OutsideScope)"
         return None
-
-    @property
-    def scopes(self) -> Mapping[KindKey, Scope]:
-        """What the capture listed, by kind; also those of which there was no object."""
-        found: dict[KindKey, Scope] = {}
-        for entry in self._archive.manifest.lists:
-            key = split_api_version(entry.api_version)[0], entry.resource
-            before = found.get(key)
-            namespaces = None if entry.namespace is None else frozenset({entry.namespace})
-            if before is not None and before.namespaces is not None and namespaces is not None:
-                namespaces |= before.namespaces
-            found[key] = Scope(entry.api_version, namespaces)
-        return found
 
     async def scan(self, kind: KindKey) -> Mapping[Place, Identity]:
         """Read the indexes of a kind; the parts as well where labels choose."""
@@ -130,12 +152,10 @@ class ArchiveSide:
 class LiveSide:
     """What the cluster holds now, of the kinds that a capture would list."""
 
-    def __init__(
-        self, live: LiveCluster, selection: Selection, captured: Mapping[KindKey, Scope]
-    ) -> None:
+    def __init__(self, live: LiveCluster, selection: Selection, captured: CapturedScope) -> None:
         self._live = live
         self._selection = selection
-        self._captured = captured  # to compare like with like: namespaces, and versions if served
+        self._captured = captured  # also for the versions to ask for, if served
         self._kinds: dict[KindKey, Kind] = {}
         self._digests: dict[KindKey, dict[Place, bytes]] = {}
 
@@ -149,7 +169,7 @@ class LiveSide:
         for kind in discovered.kinds:
             if not self._selection.has_kind(kind.key, kind.kind):
                 continue
-            captured = self._captured.get(kind.key)
+            captured = self._captured.listed.get(kind.key)
             version = captured.api_version if captured is not None else kind.api_version
             exact = served.find(version, kind.resource)
             self._kinds[kind.key] = exact.kind if exact is not None else kind
@@ -206,7 +226,7 @@ class LiveSide:
     def _list_targets(self, kind: Kind) -> list[Target]:
         if not kind.is_namespaced:
             return [Target(kind)]
-        captured = self._captured.get(kind.key)
+        captured = self._captured.listed.get(kind.key)
         scopes = [self._selection.list_namespaces(), captured.namespaces if captured else None]
         known = [scope for scope in scopes if scope is not None]
         if not known:
@@ -232,6 +252,8 @@ class LiveSide:
 
     def _has(self, kind: Kind, place: Place, labels: dict[str, str] | None) -> bool:
         selection = self._selection
+        if not self._captured.has(kind, place, labels):
+            return False
         if not selection.has_rules:
             return True
         return selection.has_place(kind.key, kind.kind, *place) and selection.has_labels(

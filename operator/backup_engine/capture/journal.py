@@ -7,6 +7,7 @@ kinds, which an encrypted archive does not.
 """
 
 import hashlib
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -16,6 +17,8 @@ import msgspec
 from backup_engine.archive.manifest import ENCODER, ListEntry, Model, Origin, PartEntry, Skipped
 from backup_engine.archive.segments import Flushed, ResumableWriter, Segment
 from backup_engine.capture.discovery import Kind
+
+logger = logging.getLogger(__name__)
 
 
 class CaptureJournal(Protocol):
@@ -116,6 +119,11 @@ async def resume(
     """Find out how far others came, as far as it is still intact, and forget the rest."""
     entries = parse_journal(await journal.read())
     past = build_past(entries, fingerprint)
+    if entries and past.chosen is None:
+        logger.warning(
+            "the capture cannot go on where it stopped: its scope, policy, recipients, cluster or"
+            " program is another since; it begins anew"
+        )
     intact = await place.resume(past.segments)
     length, end = 0, 0
     for entry in entries[: past.length]:

@@ -1,5 +1,6 @@
 """One capture from beginning to end: the seam that the engine's use cases call."""
 
+import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
@@ -29,6 +30,7 @@ from backup_engine.capture.request import (
     CaptureRequest,
     ReportProgress,
 )
+from backup_engine.capture.scope import list_misses
 from backup_engine.cluster import ClusterConnection, ClusterSettingsError
 
 __all__ = [
@@ -41,6 +43,8 @@ __all__ = [
     "capture",
     "verify_archive",
 ]
+
+logger = logging.getLogger(__name__)
 
 
 async def capture(  # noqa: PLR0913 - one seam for all that a capture needs
@@ -150,6 +154,12 @@ class _Run:
     async def _choose(self, fingerprint: str) -> Chosen:
         request, retries = self._request, self._limits.retries
         discovered = await discover(self._cluster, retries, request.scope, request.policy)
+        known = [
+            *(kind.key for kind in discovered.kinds),
+            *(skip.key for skip in discovered.skipped),
+        ]
+        for miss in list_misses(request.scope.describe(None), request.policy.describe(), known):
+            logger.warning("backup %d: host %s: %s", request.backup_id, request.hostname, miss)
         return Chosen(
             fingerprint=fingerprint,
             kinds=discovered.kinds,

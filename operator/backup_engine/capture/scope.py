@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final
 
-from backup_engine.archive.manifest import Scope
+from backup_engine.archive.manifest import Policy, Scope
 from backup_engine.selectors import LabelSelector
 
 EVERY_LABEL: Final = LabelSelector()
@@ -115,6 +115,41 @@ def matches_kind(globs: Iterable[str], group: str, resource: str) -> bool:
     return any(
         fnmatchcase(f"{resource}.{group}" if "." in glob else resource, glob) for glob in globs
     )
+
+
+def find_misses(globs: Iterable[str], kinds: Collection[tuple[str, str]]) -> tuple[str, ...]:
+    """Find the globs that name none of ``kinds`` (group, resource): most likely misspelt.
+
+    Of a group whose kinds are not known (resource ``*``) any glob may mean one.
+    """
+    unknown = [group for group, resource in kinds if resource == "*"]
+
+    def may_be_unknown(glob: str) -> bool:
+        group = glob.partition(".")[2]
+        return any("." not in glob or fnmatchcase(one, group) for one in unknown)
+
+    return tuple(
+        glob
+        for glob in globs
+        if not may_be_unknown(glob) and not any(matches_kind([glob], *kind) for kind in kinds)
+    )
+
+
+def list_misses(scope: Scope, policy: Policy, kinds: Collection[tuple[str, str]]) -> list[str]:
+    """Explain, for people, each kind that scope or policy name and that no cluster kind matches."""
+    named = {
+        "kinds.include": scope.include_kinds,
+        "kinds.exclude": scope.exclude_kinds,
+        "successPolicy.tolerateForbidden": policy.tolerate_forbidden,
+        "successPolicy.tolerateUnavailable": policy.tolerate_unavailable,
+        "successPolicy.tolerateFailed": policy.tolerate_failed,
+    }
+    return [
+        f"{where}: {glob!r} names no kind that could be captured; expected such as"
+        " 'deployments.apps' or '*.zoo.io', see kubectl api-resources"
+        for where, globs in named.items()
+        for glob in find_misses(globs, kinds)
+    ]
 
 
 def matches_any(name: str, globs: Iterable[str]) -> bool:

@@ -61,7 +61,7 @@ async def show_differences(arguments: argparse.Namespace) -> int:
             connection = ClusterConnection.from_kubeconfig(arguments.kubeconfig)
             cluster = await opened.enter_async_context(connection)
             live = LiveCluster(cluster, RestoreLimits().retries)
-            new = LiveSide(live, selection, old.scopes)
+            new = LiveSide(live, selection, old.scope)
         comparison = await compare(old, new)
         if arguments.output == "json":
             found = await detail(comparison.entries, old, new)

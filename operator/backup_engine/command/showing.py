@@ -18,6 +18,7 @@ from backup_engine.archive.reading import ArchiveReader, SealedArchive
 from backup_engine.archive.store import ArchiveStore
 from backup_engine.archive.verifying import verify_archive
 from backup_engine.browse.contents import list_entries, list_kinds, list_namespaces, read_objects
+from backup_engine.capture.scope import list_misses
 from backup_engine.command.extracting import render
 from backup_engine.command.layout import build_table, format_moment, format_size
 from backup_engine.command.options import (
@@ -178,9 +179,12 @@ def build_summary(manifest: Manifest, size_bytes: int) -> str:
         f"not captured: {skip.resource} ({skip.api_version}): {skip.reason}, {skip.message}\n"
         for skip in manifest.skipped
     )
-    return f"{head}\n{build_table(rows, right=frozenset({2}))}" + (
-        f"\n{skipped}" if skipped else ""
+    known = {one.key for one in manifest.lists} | {one.key for one in manifest.skipped}
+    misses = "".join(
+        f"warning: {miss}\n" for miss in list_misses(manifest.scope, manifest.policy, known)
     )
+    notes = skipped + misses
+    return f"{head}\n{build_table(rows, right=frozenset({2}))}" + (f"\n{notes}" if notes else "")
 
 
 def build_clear_summary(header: Header, size_bytes: int) -> str:

@@ -79,6 +79,7 @@ class StoredBackup:
     archive_directory: str | None
     failure_reason: str | None
     failure_message: str | None
+    time_started: int | None = None  # epoch ms; None: no capture of it has begun
 
     @property
     def id(self) -> int:
@@ -261,4 +262,5 @@ def stored_backup(row: RowMapping) -> StoredBackup:
         row["archive_directory"],
         row["failure_reason"],
         row["failure_message"],
+        row["time_started"],
     )

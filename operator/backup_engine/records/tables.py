@@ -51,6 +51,7 @@ BACKUPS: Final = Table(
     Column("archive_directory", _TEXT),  # null: where the settings say
     Column("failure_reason", _TEXT),
     Column("failure_message", _TEXT),
+    Column("time_started", BigInteger),  # epoch ms; of the first of its captures, if resumed
     sqlite_autoincrement=True,  # an id is never given twice, not even after the newest is deleted
 )
 

@@ -32,6 +32,8 @@ from backup_engine.runs.verifying import UNVERIFIED, build_kinds, describe_verif
 
 logger = logging.getLogger(__name__)
 
+_MS_PER_S: Final = 1000
+
 
 class Capturing:
     """Carries backups out: captures, and with ``data`` volumes; all it needs is handed in."""
@@ -63,13 +65,16 @@ class Capturing:
 
         Raises ClaimLostError, and neither publishes nor records, if another engine took over.
         """
-        if not await self._move(backup, claim, RUNNING, Status.IN_PROGRESS, {}):
+        started_ms = backup.time_started or self._now_ms()
+        begun = {"time_started": started_ms}
+        if not await self._move(backup, claim, RUNNING, Status.IN_PROGRESS, begun):
             return
-        logger.info("backup %d %r: begins", backup.id, backup.record.name)
+        verb = "goes on" if backup.time_started is not None else "begins"
+        logger.info("backup %d %r: %s", backup.id, backup.record.name, verb)
         if backup.record.type is BackupType.DATA:
             outcome = await self._attempt_data(backup, claim)
         else:
-            outcome = await self._attempt(backup, claim)
+            outcome = await self._attempt(backup, claim, started_ms)
             await self._discard_staging(backup, claim)
         changes = {
             "time_completed": self._now_ms(),
@@ -103,13 +108,18 @@ class Capturing:
             )
         return await self._data.attempt(backup, claim)
 
-    async def _attempt(self, backup: StoredBackup, claim: Claim) -> Outcome:
+    async def _attempt(self, backup: StoredBackup, claim: Claim, started_ms: int) -> Outcome:
         host_id = backup.record.host_id or 0
         rules = await persist(
             lambda: self._read_rules(host_id), f"backup {backup.id}: reading its rules"
         )
-        limit = asyncio.timeout(rules.time_limit_s)
+        # counted from the first start: a crash must not give a capture its time once more
+        spent_s = max(0.0, (self._now_ms() - started_ms) / _MS_PER_S)
+        limit = asyncio.timeout(max(0.0, rules.time_limit_s - spent_s))
         try:
+            published = await self._find_published(backup, claim)
+            if published is not None:
+                return published
             async with limit:
                 return await self._capture(backup, claim, rules)
         except (CaptureError, ArchiveError) as trouble:
@@ -117,7 +127,9 @@ class Capturing:
         except TimeoutError as trouble:
             if not limit.expired():
                 return failed(BUG, f"a wait timed out: {trouble}")
-            return failed(TOO_LONG, f"not finished within {rules.time_limit_s:.0f} s")
+            return failed(
+                TOO_LONG, f"not finished within {rules.time_limit_s:.0f} s of its first start"
+            )
         except ClaimLostError:
             raise
         except Exception as bug:  # whatever it is, the client must not wait for ever
@@ -128,10 +140,6 @@ class Capturing:
         record = backup.record
         store = self._places.open(backup.archive_directory)
         await self._check_directory(backup.archive_directory)
-        if record.status is Status.IN_PROGRESS:
-            published = await self._find_published(store, backup, claim)
-            if published is not None:
-                return published
         host_id = record.host_id or 0
         request = CaptureRequest(
             backup_id=record.id,
@@ -156,13 +164,15 @@ class Capturing:
         )
         return await self._verify(store, done.archive_name, done.size_bytes, done.captured)
 
-    async def _find_published(
-        self, store: ArchiveStore, backup: StoredBackup, claim: Claim
-    ) -> Outcome | None:
+    async def _find_published(self, backup: StoredBackup, claim: Claim) -> Outcome | None:
         """Find the archive of a capture that a crash hit between its last byte and its record.
 
         One that is not valid is removed, for archives are written once: the name must be free.
+        Its time limit is over: the archive was whole in time.
         """
+        if backup.time_started is None:
+            return None
+        store = self._places.open(backup.archive_directory)
         size_bytes = await store.find_size(backup.archive_name)
         if size_bytes is None:
             return None
