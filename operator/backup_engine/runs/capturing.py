@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from typing import Final
 
 from backup_api.backups import RUNNING, BackupType
 from backup_api.backups import RecordStatus as Status
