@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 MARK := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install sandbox demo test lint format generate lock bench e2e clean
+.PHONY: help install sandbox demo test lint format generate lock bench e2e image clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,8 +58,12 @@ bench: sandbox ## figures as ratios against a bare client in the same run
 	PYTHONPATH=tests $(BIN)/python benchmarks/serving.py
 	$(BIN)/python benchmarks/data.py
 
-e2e: sandbox ## the demo as a test: it fails when any of its steps does
+e2e: sandbox ## the demo as a test; as root on Linux with containerd, the image and the manifests on a real node, too
 	$(BIN)/python demo/demo.py
+	PYTHONPATH=tests $(BIN)/python tests/e2e/run.py
+
+image: install ## build/image.tar: the image, without Docker and without a registry (Linux, root, buildah, debootstrap)
+	$(BIN)/python image/build.py --out build/image.tar
 
 clean: ## remove what the other targets made here, the demo's processes included
 	@if [ -x $(BIN)/python ] && [ -d .demo ]; then $(BIN)/python demo/demo.py --stop; fi

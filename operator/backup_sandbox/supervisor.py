@@ -204,7 +204,8 @@ class Supervisor:
                 (lambda name: name == ETCD_BINARY, ETCD_GRACE_S),
             ]
         )
-        if self._plan.node is not None:
+        if self._plan.node is not None and self._node is not None:
+            self._node.wait_for_end()
             clear_away(self._layout, self._plan.node.number)
 
     def _store(self, *, is_ready: bool) -> None:

@@ -17,7 +17,7 @@ from backup_sandbox.node.addresses import Addresses
 from backup_sandbox.node.cgroups import ensure_cgroup, remove_cgroup
 from backup_sandbox.node.places import Places
 from backup_sandbox.node.volumes import Order
-from backup_sandbox.state import Process
+from backup_sandbox.state import Process, wait_until_gone
 from backup_sandbox.versions import COREDNS_BINARY, KUBELET, PAUSE_BINARY, PROXY, SCHEDULER
 
 INIT = "node"  # the process whose end is the end of the node
@@ -26,6 +26,7 @@ INIT_TIMEOUT_S = 10.0
 RUNTIME_TIMEOUT_S = 30.0
 IMPORT_TIMEOUT_S = 180.0
 READY_TIMEOUT_S = 60.0
+END_TIMEOUT_S = 10.0  # the kernel ends all processes of the namespaces with their first
 LONGEST_SOCKET = 107  # bytes of a path, less the zero that ends it
 NODE_READY = f"/api/v1/nodes/{configuration.NODE_NAME}"
 MOUNTS = Path("/proc/self/mountinfo")
@@ -62,6 +63,13 @@ class Node:
     def init(self) -> Process | None:
         """Return the first process in the namespaces; None before it runs."""
         return None if self._init is None else Process.identify(self._init)
+
+    def wait_for_end(self) -> None:
+        """Wait for the last process in the namespaces; raises StartError if one survives."""
+        if self._init is not None and wait_until_gone(
+            [Process.identify(self._init)], END_TIMEOUT_S
+        ):
+            raise StartError(f"process {self._init}, the node's first, survives SIGKILL")
 
     def start_namespaces(self) -> None:
         """Make namespaces, link and control group: the API server listens on that link."""

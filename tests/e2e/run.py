@@ -1,0 +1,38 @@
+"""``make e2e``: build the image, and try it on a real node; say so where that cannot be.
+
+Exit code 0 also where this machine has no way to run pods, unless BACKUP_E2E=require.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from backup_sandbox.binaries import ensure_binaries
+from backup_sandbox.node.requirements import find_machine, list_obstacles
+from backup_sandbox.versions import ALL
+
+ROOT = Path(__file__).resolve().parents[2]
+IMAGE = ROOT / "build" / "image.tar"
+TESTS = ROOT / "tests" / "e2e"
+STRICT = os.environ.get("BACKUP_E2E") == "require"
+
+
+def main() -> int:
+    """Run the tests of this folder; return their exit code."""
+    if obstacles := list_obstacles(find_machine()):
+        sys.stderr.write(f"e2e: NOT TRIED on a node: {'; '.join(obstacles)}\n")
+        return 3 if STRICT else 0
+    ensure_binaries(ALL, os.environ)
+    build = [sys.executable, str(ROOT / "image" / "build.py"), "--out", str(IMAGE)]
+    built = subprocess.run(build, check=False, cwd=ROOT).returncode
+    if built != 0:
+        sys.stderr.write("e2e: NOT TRIED on a node, for the image could not be built\n")
+        return built
+    environment = {**os.environ, "BACKUP_E2E_IMAGE": str(IMAGE)}
+    tests = [sys.executable, "-m", "pytest", "-v", "--durations=0", str(TESTS)]
+    return subprocess.run(tests, check=False, cwd=ROOT, env=environment).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
