@@ -4,6 +4,7 @@ Exit code 0 also where this machine has no way to run pods, unless BACKUP_E2E=re
 """
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,12 +16,16 @@ from backup_sandbox.versions import ALL
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE = ROOT / "build" / "image.tar"
 TESTS = ROOT / "tests" / "e2e"
+BUILDERS = ("buildah", "debootstrap")
 STRICT = os.environ.get("BACKUP_E2E") == "require"
 
 
 def main() -> int:
     """Run the tests of this folder; return their exit code."""
-    if obstacles := list_obstacles(find_machine()):
+    obstacles = list_obstacles(find_machine())
+    if missing := [name for name in BUILDERS if shutil.which(name) is None]:
+        obstacles.append(f"the image cannot be built without {' and '.join(missing)}")
+    if obstacles:
         sys.stderr.write(f"e2e: NOT TRIED on a node: {'; '.join(obstacles)}\n")
         return 3 if STRICT else 0
     ensure_binaries(ALL, os.environ)
