@@ -23,12 +23,15 @@ BROKEN = Absent(
     "a server in good health never answers so; tests/api plays it as a fault for the client"
 )
 NO_ACTIVE_DATA_HOST = Absent(
-    "no data host of the engine is Active yet, so 1010 always comes first; tests/engine plays it"
+    "the engine of this suite works on no volumes, so 1010 always comes first; tests/volumes"
+    " provokes it on one that does"
 )
 OPEN_TO_ALL = Absent(
     "any known caller may read hosts and versions; spec §2.2 speaks of the backup endpoints only"
 )
-NO_DATA_RUNS = Absent("no host of the engine stores data, so it has no DATA backup")
+NO_DATA_RUNS = Absent(
+    "the engine of this suite works on no volumes; tests/volumes provokes it on one that does"
+)
 ONLY_BY_LEVER = Absent("no request brings the engine there; tests/engine plays it from inside")
 NO_SERIALIZED_LICENCE = Absent("no host of the engine has a licence")
 NO_HARDWARE_LIMIT = Absent("the engine knows no hardware limit; its empty licence pool answers")

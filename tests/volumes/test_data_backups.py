@@ -38,18 +38,27 @@ async def test_a_data_backup_holds_every_volume_of_its_host(shop: VolumeScene) -
     assert {each.id for each in snapshots} == {each["snapshot_id"] for each in volumes}
 
 
-async def test_what_is_asked_of_the_wrong_host_is_refused(shop: VolumeScene) -> None:
+async def test_what_no_data_host_can_do_is_refused(shop: VolumeScene) -> None:
     shop.fill("data", {"a": "1"})
 
-    async def ask(host_id: int, name: str) -> int:
-        body = {"name": name, "configuration_id": 1, "host_id": host_id}
-        answer = await shop.engine.send("POST", BACKUPS, json=body, headers={"backup_type": "DATA"})
-        return int(answer.json().get("code", 0))
+    async def ask(host_id: int, backup_type: str = "DATA") -> tuple[int, int]:
+        body = {"name": "unfit", "configuration_id": 1, "host_id": host_id}
+        headers = {"backup_type": backup_type}
+        answer = await shop.engine.send("POST", BACKUPS, json=body, headers=headers)
+        return answer.status_code, int(answer.json().get("code", 0))
 
-    assert await ask(1, "of-the-console") == 1013
+    assert await ask(1) == (422, 1013)
+    assert await ask(shop.host_id, "CONFIG") == (422, 1012)
+    backup = await shop.make("data")
+    wish = {"backup_id": backup["id"], "groups": ["DEPLOYMENT_CONFIG"]}
+    restore = await shop.engine.send("POST", "/api/backup_and_restore/restores", json=wish)
+    assert (restore.status_code, restore.json()["code"]) == (422, 1004)
+    for path in ("kinds", "namespaces", "objects"):
+        read = await shop.engine.send("GET", f"/api/backup_engine/backups/{backup['id']}/{path}")
+        assert read.status_code in {404, 422}, path
     await shop.engine.stage(data_backup_host_configuration=[])
     await shop.engine.deploy()
-    assert await ask(shop.host_id, "not-enabled") == 1014
+    assert await ask(shop.host_id) == (422, 1014)
 
 
 async def test_an_empty_volume_fails_the_backup_and_leaves_no_snapshot(shop: VolumeScene) -> None:
