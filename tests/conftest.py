@@ -16,6 +16,7 @@ pytest_plugins = [
     "fixtures.engine",
     "fixtures.installation",
     "fixtures.appliance",
+    "fixtures.kills",
     "fixtures.local_engine",
     "fixtures.operator_process",
     "fixtures.volumes",

@@ -21,7 +21,6 @@ from listserver import Listing, ListServer, a_config_map
 pytestmark = [pytest.mark.process, pytest.mark.timeout(900)]
 
 KINDS = [f"kind{letter}s" for letter in "abcdefghijkl"]
-KILLS = 10
 
 
 @pytest.fixture(autouse=True)
@@ -60,8 +59,8 @@ async def finish(engine: EngineProcess, backup_id: int) -> None:
             await asyncio.sleep(0.05)
 
 
-async def test_killed_at_ten_random_moments_each_capture_goes_on_where_it_stopped(
-    tmp_path: Path, source: ListServer
+async def test_killed_at_random_moments_each_capture_goes_on_where_it_stopped(
+    tmp_path: Path, source: ListServer, kills: int
 ) -> None:
     moments = random.Random(20261128)
     identity = tmp_path / "identity"
@@ -74,7 +73,7 @@ async def test_killed_at_ten_random_moments_each_capture_goes_on_where_it_stoppe
     try:
         await asyncio.to_thread(engine.start)
         store = ArchiveStore.open(engine.archives.as_uri())
-        for number in range(KILLS):
+        for number in range(kills):
             source.requests.clear()
             async with client_of(engine) as client:
                 body = CreateBackup(name=f"backup-{number}", configuration_id=1)

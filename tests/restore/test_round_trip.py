@@ -80,7 +80,9 @@ async def test_everything_comes_back_and_a_second_run_changes_nothing(stage: Sta
 
 
 @pytest.mark.process
-async def test_a_restore_killed_three_times_ends_right_when_run_again(stage: Stage) -> None:
+async def test_a_restore_killed_at_random_moments_ends_right_when_run_again(
+    stage: Stage, kills: int
+) -> None:
     await stage.create_scene(build_scene(stage.prefix))
     archive = await stage.capture()
     before = await stage.read(archive)
@@ -93,7 +95,7 @@ async def test_a_restore_killed_three_times_ends_right_when_run_again(stage: Sta
     chance = random.Random(seed)
     total = 300  # ConfigMaps of the scene, one of the kinds that come first
 
-    for moment in sorted(chance.randrange(total) for _ in range(3)):
+    for moment in sorted(chance.randrange(total) for _ in range(kills)):
         process = await asyncio.create_subprocess_exec(
             *command, env=ENVIRONMENT, stdout=asyncio.subprocess.DEVNULL
         )
