@@ -49,8 +49,9 @@ def known_word(enumeration: type[StrEnum]) -> BeforeValidator:
     A newer server may have states of which this client has never heard; one of them must not make
     a whole list unreadable.
     """
+    known = frozenset(enumeration)
 
     def read(value: object) -> object:
-        return value if value in set(enumeration) else None
+        return value if value in known else None
 
     return BeforeValidator(read)

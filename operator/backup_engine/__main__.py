@@ -127,6 +127,12 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     add("--verify-rate", type=int, metavar="N", help="bytes a second to verify at; 0: no bound")
     add("--nightly-at", metavar="HH:MM", help="when nightly runs begin (default: 00:00)")
     add("--time-zone", metavar="ZONE", help="of --nightly-at, such as Europe/Berlin (default: UTC)")
+    add(
+        "--drain",
+        type=float,
+        metavar="S",
+        help="seconds to serve on, but not be ready, when told to stop (default: 0)",
+    )
     add("--log-level", metavar="LEVEL", help="debug, info (default), warning or error")
 
 

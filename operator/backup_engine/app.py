@@ -92,7 +92,7 @@ from backup_engine.runs.safekeeping import UNPROTECTED, Safekeeping
 from backup_engine.runs.scanning import ScanRules
 from backup_engine.runs.schedule import NightlySchedule
 from backup_engine.runs.volume_restoring import VolumeRestorer
-from backup_engine.serving import EngineServer, open_listener
+from backup_engine.serving import Departure, EngineServer, open_listener
 from backup_engine.settings import DEFAULT_ENGINE_NAME, Settings, UsageError
 from backup_engine.tls.directory import ensure_self_signed
 from backup_engine.tls.serving import (
@@ -215,6 +215,7 @@ class Conduct:
     host_pace: WatchPace = PACE
     lookout: LookoutRules = field(default_factory=LookoutRules)
     volume_work: VolumeWork | None = None
+    departure: Departure = field(default_factory=Departure)
 
 
 async def build_engine(
@@ -256,7 +257,7 @@ async def build_engine(
             database, clock, volumes.restorer.wake if volumes is not None else None
         ),
     )
-    app = build_app(database, gate, cases, product)
+    app = build_app(database, gate, cases, product, conduct.departure)
     watch = HostWatch(database, cluster, conduct.engine_name, conduct.host_pace)
     lookout = build_lookout(
         database,
@@ -306,8 +307,13 @@ def build_app(
     gate: Gate,
     cases: UseCases,
     product: Product,
+    departure: Departure,
 ) -> FastAPI:
     """Put routes and the checks before them together."""
+
+    def is_leaving() -> bool:
+        return departure.has_begun
+
     app = PublishedApi(
         title="backup-engine",
         generate_unique_id_function=_operation_id,
@@ -343,8 +349,9 @@ def build_app(
     ):
         app.include_router(router, prefix=API_ROOT)
     app.include_router(build_logout_routes(gate))
-    app.include_router(build_health_routes(database))
-    app.add_middleware(FrontDoor, gate=gate, table=ServedTable(list_operations()))
+    app.include_router(build_health_routes(database, is_leaving))
+    table = ServedTable(list_operations())
+    app.add_middleware(FrontDoor, gate=gate, table=table, is_leaving=is_leaving)
     return app
 
 
@@ -388,11 +395,12 @@ async def serve(settings: Settings, environment: Mapping[str, str]) -> None:
                 ScanRules(settings.verify_interval, settings.verify_rate or None),
             ),
             volume_work=_find_volume_work(settings, directory, cluster, environment),
+            departure=Departure(settings.drain),
         )
         engine = await build_engine(database, cluster, places, gate, installed_product(), conduct)
         if not database.is_shared:  # the lock says that no other engine is alive
             await engine.claims.clear()
-        server = EngineServer(engine.app, listener, tls)
+        server = EngineServer(engine.app, listener, tls, conduct.departure)
         await _run_together(server, (*engine.background, *certificate_work, *signing_work))
 
 

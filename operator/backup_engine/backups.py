@@ -1,9 +1,9 @@
 """What can be done with backups: the use cases behind ``/backup_and_restore/backups`` (spec §3)."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from backup_api.backups import (
     DESCRIPTION_LENGTH,
@@ -90,11 +90,18 @@ class Backups:
         return stored.record
 
     async def list_page(
-        self, condition: Bound | None, order: Sequence[SortKey], items: ItemRange | None
-    ) -> Page[BackupRecord]:
-        """Filter, sort and cut the list of all backups; ``items`` None is the whole list."""
+        self,
+        condition: Bound | None,
+        order: Sequence[SortKey],
+        items: ItemRange | None,
+        members: Collection[str],
+    ) -> Page[Mapping[str, Any]]:
+        """Filter, sort and cut the list of all backups; ``items`` None is the whole list.
+
+        Each record is an object of the wire with ``members`` only.
+        """
         async with self._database.reading() as connection:
-            return await BackupRecords(connection).list_page(condition, order, items)
+            return await BackupRecords(connection).list_page(condition, order, items, members)
 
     async def change(self, backup_id: int, body: ChangeBackup) -> BackupRecord:
         """Change the description; absent changes nothing (spec §3.4). Raises RefusalError."""

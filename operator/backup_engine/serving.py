@@ -8,6 +8,8 @@ import ssl
 import sys
 import uuid
 from collections.abc import Generator
+from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Final
 
 import h11
@@ -17,11 +19,25 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from backup_engine.errors import EngineError
 from backup_engine.routes.answers import ServerErrors, build_refusal
+from backup_engine.routes.request_head import MAX_UNREAD_BYTES, judge_unreadable
 from backup_engine.settings import ListenAddress
 
 GRACE_S: Final = 20  # for requests that run when the process is told to stop
 KEEP_ALIVE_S: Final = 30
 BACKLOG: Final = 512
+LINGER_S: Final = 2.0
+LINGER_BYTES: Final = 16 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class Departure:
+    """How the server goes: once it ``has_begun`` nobody should send requests here any more.
+
+    For ``drain_s`` seconds they are served all the same: who sends them learns of it late.
+    """
+
+    drain_s: float = 0.0
+    has_begun: bool = False
 
 
 class ListenError(EngineError):
@@ -52,28 +68,54 @@ def open_listener(address: ListenAddress) -> socket.socket:
 class _Protocol(H11Protocol):
     """HTTP as uvicorn reads it; what it cannot read is refused in the API's own error body."""
 
-    def send_400_response(self, msg: str) -> None:
-        """Refuse what is no HTTP (spec §2.11: 400), and close the connection."""
+    _unheard_bytes: int | None = None  # what came after the refusal that ends the connection
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's own words
+        """Refuse what is no HTTP, or has a head without end, and close the connection."""
+        refusal = judge_unreadable(self.conn.trailing_data[0])
         if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
-            answer = build_refusal(ServerErrors.BAD_SYNTAX, msg, {"Connection": "close"})
+            answer = build_refusal(refusal.row, refusal.message, {"Connection": "close"})
             headers = [*answer.raw_headers, (b"x-request-id", uuid.uuid4().hex.encode())]
+            status = answer.status_code
+            reason = HTTPStatus(status).phrase.encode()
             for event in (
-                h11.Response(status_code=400, headers=headers, reason=b"Bad Request"),
+                h11.Response(status_code=status, headers=headers, reason=reason),
                 h11.Data(data=bytes(answer.body)),
                 h11.EndOfMessage(),
             ):
                 self.transport.write(self.conn.send(event) or b"")
-        self.transport.close()
+        if refusal.row is ServerErrors.BAD_SYNTAX:
+            self.transport.close()
+            return
+        # closed while more is coming, the client would see a reset instead of the answer
+        self._unheard_bytes = 0
+        asyncio.get_running_loop().call_later(LINGER_S, self.transport.close)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on, or leave unheard what follows a refusal that ends the connection."""
+        if self._unheard_bytes is None:
+            super().data_received(data)
+            return
+        self._unheard_bytes += len(data)
+        if self._unheard_bytes > LINGER_BYTES:
+            self.transport.close()
 
 
 class EngineServer(uvicorn.Server):
     """Serves until told to stop, then lets running requests finish."""
 
-    def __init__(self, app: ASGIApp, listener: socket.socket, tls: ssl.SSLContext | None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        listener: socket.socket,
+        tls: ssl.SSLContext | None,
+        departure: Departure,
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
                 http=_Protocol,
+                h11_max_incomplete_event_size=MAX_UNREAD_BYTES,
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -87,6 +129,7 @@ class EngineServer(uvicorn.Server):
             )
         )
         self._listener = listener
+        self._departure = departure
         self._is_encrypted = tls is not None
 
     @property
@@ -97,7 +140,10 @@ class EngineServer(uvicorn.Server):
         return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
     async def run_until_stopped(self) -> None:
-        """Serve until SIGTERM or SIGINT; a second one stops waiting for running requests."""
+        """Serve until SIGTERM or SIGINT, and then until the departure is over.
+
+        A second signal ends that at once, a third the waiting for running requests.
+        """
         loop = asyncio.get_running_loop()
         signals = (signal.SIGTERM, signal.SIGINT)
         for number in signals:
@@ -121,5 +167,13 @@ class EngineServer(uvicorn.Server):
         yield
 
     def _stop(self) -> None:
+        if not self._departure.has_begun and self._departure.drain_s:
+            self._departure.has_begun = True
+            asyncio.get_running_loop().call_later(self._departure.drain_s, self._exit)
+            return
         self.force_exit = self.should_exit
+        self._exit()
+
+    def _exit(self) -> None:
+        self._departure.has_begun = True
         self.should_exit = True

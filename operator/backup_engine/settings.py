@@ -106,6 +106,7 @@ class Settings(BaseSettings):
     verify_rate: int = Field(default=VERIFY_BYTES_PER_S, ge=0)  # bytes a second; 0: unbounded
     nightly_at: Annotated[time, NoDecode] = time(0, 0)
     time_zone: Annotated[ZoneInfo, NoDecode] = ZoneInfo("UTC")
+    drain: float = Field(default=0.0, ge=0, le=600)  # seconds
     log_level: str = "info"
 
     @field_validator("listen", mode="before")

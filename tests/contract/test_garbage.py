@@ -1,7 +1,9 @@
 """Whatever a request is made of, the answer is no 5xx, and a refusal has the error body."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -18,7 +20,7 @@ from backup_api.wire import WireRecord
 from backup_engine.query.shapes import build_members
 from contract.places import ASKS, LISTS, WITH_BODY, Ask
 from contract.replies import ERROR_MEMBERS, Reply
-from contract.servers import HOSTS, Conversation
+from contract.servers import HOSTS, Conversation, EngineServer
 from grammar.filters import filters, with_words
 from grammar.garbage import BODIES, HEADERS, RANGES, SEGMENTS, TEXTS, drawn
 
@@ -139,21 +141,82 @@ async def test_garbage_in_a_path_is_refused_in_the_error_body(talk: Conversation
 async def test_what_is_no_http_is_refused_in_the_error_body(
     talk: Conversation, request_bytes: bytes
 ) -> None:
+    reply = await send_bytes(talk, [request_bytes])
+
+    reply.assert_refused(400, None)
+
+
+ABOUT = b"GET /api/system/about"
+
+
+@pytest.mark.parametrize("is_in_pieces", [False, True], ids=["whole", "pieces"])
+@pytest.mark.parametrize(
+    ("request_bytes", "statuses"),
+    [
+        pytest.param(b"%b HTTP/9.9\r\nHost: x\r\n\r\n" % ABOUT, {505, 400}, id="version"),
+        pytest.param(
+            b"%b?fields=%b HTTP/1.1\r\nHost: x\r\n\r\n" % (ABOUT, b"x" * 40_000),
+            {414, 400},
+            id="query_of_40_kB",
+        ),
+        pytest.param(
+            b"GET /api/%b HTTP/1.1\r\nHost: x\r\n\r\n" % (b"x" * 100_000),
+            {414, 400},
+            id="path_of_100_kB",
+        ),
+        pytest.param(
+            b"%b HTTP/1.1\r\nHost: x\r\nX-Long: %b\r\n\r\n" % (ABOUT, b"x" * 40_000),
+            {400},
+            id="header_of_40_kB",
+        ),
+        pytest.param(
+            b"%b HTTP/1.1\r\nHost: x\r\nX-Long: %b\r\n\r\n" % (ABOUT, b"x" * 1_000_000),
+            {400},
+            id="header_of_1_MB",
+        ),
+        pytest.param(
+            b"%b HTTP/1.1\r\nHost: x\r\n%b\r\n" % (ABOUT, b"X-Many: 1\r\n" * 20_000),
+            {400},
+            id="many_headers",
+        ),
+    ],
+)
+async def test_a_head_beyond_the_limits_is_refused_however_it_arrives(
+    talk: Conversation, request_bytes: bytes, statuses: set[int], is_in_pieces: bool
+) -> None:
+    size = 1000 if is_in_pieces and len(request_bytes) < 200_000 else 100_000
+    pieces = [request_bytes[at : at + size] for at in range(0, len(request_bytes), size)]
+
+    reply = await send_bytes(talk, pieces if is_in_pieces else [request_bytes])
+
+    assert reply.status in statuses
+    if isinstance(talk.server, EngineServer):
+        assert reply.status == max(statuses)  # the reference names none: its own limits are told
+    reply.assert_refused(reply.status, None)
+
+
+async def send_bytes(talk: Conversation, pieces: Iterable[bytes]) -> Reply:
+    """Send bytes as they are, and read one answer."""
     address = urlsplit(talk.server.client.url)
     reader, writer = await asyncio.open_connection(
         address.hostname, address.port, ssl=talk.server.client.context
     )
     try:
         async with asyncio.timeout(20):
-            writer.write(request_bytes)
+            for piece in pieces:
+                writer.write(piece)
+                await writer.drain()
             head = await reader.readuntil(b"\r\n\r\n")
-            body = await reader.read()
+            found = re.search(rb"(?i)content-length: (\d+)", head)
+            assert found is not None
+            body = await reader.readexactly(int(found[1]))
     finally:
         writer.close()
-
-    assert b" 400 " in head.splitlines()[0]
-    assert b"application/json" in head
-    assert b'"http_response"' in body
+        with suppress(OSError):  # the server may have hung up meanwhile
+            await writer.wait_closed()
+    first, *rest = head.decode("latin-1").strip().split("\r\n")
+    headers = {name.title(): value for name, value in (line.split(": ", 1) for line in rest)}
+    return Reply(int(first.split()[1]), headers, body)
 
 
 def _encoded(query: dict[str, str]) -> str:

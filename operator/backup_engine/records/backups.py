@@ -20,7 +20,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from backup_api.backups import AppDeploymentLocation, BackupRecord, BackupType
+from backup_api.backups import (
+    RECORD_MEMBERS,
+    AppDeploymentLocation,
+    BackupRecord,
+    BackupType,
+)
 from backup_api.backups import RecordStatus as Status
 from backup_api.paging import ItemRange, Page
 from backup_engine.query.binding import Bound
@@ -129,14 +134,24 @@ class BackupRecords:
         return stored_backup(row) if row is not None else None
 
     async def list_page(
-        self, condition: Bound | None, order: Sequence[SortKey], items: ItemRange | None
-    ) -> Page[BackupRecord]:
-        """Filter, sort and cut (spec §2.10); ``items`` None is the whole list."""
+        self,
+        condition: Bound | None,
+        order: Sequence[SortKey],
+        items: ItemRange | None,
+        members: Collection[str],
+    ) -> Page[Mapping[str, Any]]:
+        """Filter, sort and cut (spec §2.10); ``items`` None is the whole list.
+
+        The records have ``members`` only, under the wire's names and in its order, as JSON: what
+        the engine wrote itself need not be validated to be sent.
+        """
         where = build_condition(condition, COLUMNS) if condition is not None else true()
-        rows = await read_page(self._connection, BACKUPS, where, build_order(order, COLUMNS), items)
-        return Page(
-            tuple(stored_backup(row).record for row in rows.records), rows.first, rows.total
+        names = [name for name in RECORD_MEMBERS if name in members]
+        columns = [COLUMNS[name].label(name) for name in names]
+        page = await read_page(
+            self._connection, BACKUPS, where, build_order(order, COLUMNS), items, columns
         )
+        return Page(tuple(dict(row) for row in page.records), page.first, page.total)
 
     async def list_in(
         self,

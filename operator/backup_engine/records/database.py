@@ -32,7 +32,7 @@ from backup_engine.records.postgresql import (
     open_postgresql,
     open_reserved,
 )
-from backup_engine.records.sqlite import WRITES, is_sqlite, prepare_sqlite
+from backup_engine.records.sqlite import ASKS, WRITES, is_sqlite, prepare_sqlite
 
 PROBE_TIMEOUT_S: Final = 2.0
 TRANSACTION_S: Final = 60.0  # the server limits statements; this is for a network that is silent
@@ -103,12 +103,9 @@ class Database:
     @asynccontextmanager
     async def asking(self) -> AsyncIterator[AsyncConnection]:
         """Lend a connection for one SELECT."""
-        if not self.is_shared:
-            async with self.reading() as connection:
-                yield connection
-            return
-        async with _explained(TRANSACTION_S), self._engine.connect() as connection:
-            await connection.execution_options(**ASKING)
+        within_s, options = (TRANSACTION_S, ASKING) if self.is_shared else (None, {ASKS: True})
+        async with _explained(within_s), self._engine.connect() as connection:
+            await connection.execution_options(**options)
             yield connection
 
     @asynccontextmanager

@@ -18,13 +18,14 @@ async def read_page(
     where: ColumnElement[bool],
     order: Sequence[UnaryExpression[Any]],
     items: ItemRange | None,
+    columns: Sequence[ColumnElement[Any]] | None = None,
 ) -> Page[RowMapping]:
-    """Read the rows ``items`` of those that match; None is all of them.
+    """Read the rows ``items`` of those that match; None is all of them, and all columns.
 
     Counts only what the page itself does not tell: nothing, if it reaches the end of the list.
     """
     first = items.first if items is not None else 0
-    page = select(table).where(where).order_by(*order)
+    page = select(*(columns or table.c)).where(where).order_by(*order)
     length = min(items.length, LONGEST_PAGE) if items is not None else LONGEST_PAGE
     if items is not None:
         page = page.offset(first).limit(length)

@@ -3,13 +3,18 @@
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import URL, Connection, event
+from sqlalchemy import URL, Connection, Dialect, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from backup_engine.query.patterns import matches_pattern
+from backup_engine.records.sqlite_driver import READS, connect
 
 WRITES: Final = "backup_engine_writes"
 """Execution option: the transaction will write, so it takes the write lock as it begins."""
+
+ASKS: Final = "backup_engine_asks"
+"""Execution option: one SELECT and no more, which needs no transaction around it."""
 
 _PRAGMAS: Final = (
     "PRAGMA journal_mode = WAL",  # readers and the one writer do not wait for each other
@@ -34,6 +39,14 @@ def is_sqlite(url: str) -> bool:
 def prepare_sqlite(engine: AsyncEngine) -> None:
     """Set up every connection that ``engine`` will make."""
 
+    @event.listens_for(engine.sync_engine, "do_connect")
+    def connecting(
+        dialect: Dialect, _record: object, arguments: tuple[Any, ...], options: dict[str, Any]
+    ) -> DBAPIConnection:
+        loaded: Any = dialect.loaded_dbapi
+        made: DBAPIConnection = loaded.connect(*arguments, async_creator_fn=connect, **options)
+        return made
+
     @event.listens_for(engine.sync_engine, "connect")
     def connected(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own
         connection.isolation_level = None  # the driver must not begin transactions by itself
@@ -49,8 +62,9 @@ def prepare_sqlite(engine: AsyncEngine) -> None:
     def begun(connection: Connection) -> None:
         # A deferred transaction that read before it writes fails at once when another wrote
         # meanwhile, and no busy timeout helps.
-        writes = connection.get_execution_options().get(WRITES, False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        options = connection.get_execution_options()
+        if not options.get(ASKS, False):
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get(WRITES, False) else READS)
 
 
 def _like(pattern: str | None, text: str | None, escape: str) -> bool | None:

@@ -1,9 +1,9 @@
 """Answers as bytes: JSON, and the error body that every refusal has (spec §2.11)."""
 
-import json
 from collections.abc import Mapping
 from typing import Final
 
+import msgspec
 from starlette.responses import Response
 
 from backup_api.endpoints import Endpoint
@@ -21,12 +21,14 @@ CATEGORIES: Final[Mapping[int, str]] = {
     408: "Request took too long",
     409: "Conflict with the current state",
     413: "Request body too large",
+    414: "Request URI too long",
     415: "Unsupported type of request body",
     416: "Range outside of the content",
     417: "Expectation cannot be met",
     422: "Request is semantically wrong",
     500: "Internal error",
     503: "Service unavailable",
+    505: "HTTP version not supported",
 }
 """One fixed text per HTTP status (spec §2.11)."""
 
@@ -35,6 +37,9 @@ class ServerErrors(EndpointErrors):
     """Refusals of the engine itself, which belong to no endpoint."""
 
     BAD_SYNTAX = 400, 0, ErrorClass.FINAL, "The request is no HTTP."
+    HEADERS_TOO_LONG = 400, 0, ErrorClass.FINAL, "The headers are too long."
+    TARGET_TOO_LONG = 414, 0, ErrorClass.FINAL, "Path and query are too long."
+    WRONG_HTTP = 505, 0, ErrorClass.FINAL, "The engine speaks HTTP/1.0 and HTTP/1.1."
     INTERNAL = 500, 0, ErrorClass.TRANSIENT, "The engine failed."
     TOO_SLOW = 408, 0, ErrorClass.TRANSIENT, "The body did not arrive in time."
     UNAVAILABLE = 503, 0, ErrorClass.TRANSIENT, "The engine cannot serve the request now."
@@ -44,8 +49,8 @@ def build_answer(
     content: JsonValue, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
     """Build an answer with a JSON body."""
-    body = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return Response(body.encode(), status, dict(headers or {}), media_type="application/json")
+    body = msgspec.json.encode(content)
+    return Response(body, status, dict(headers or {}), media_type="application/json")
 
 
 def build_refusal(

@@ -60,15 +60,15 @@ def build_backup_routes(backups: Backups) -> APIRouter:
     async def list_backups(call: CurrentCall) -> Response:
         """List backups (spec §3.1)."""
         has_location = call.version >= LOCATION_SINCE
-        members, left_out = (LISTED, frozenset[str]()) if has_location else (MEMBERS, _LOCATION)
+        members = LISTED if has_location else MEMBERS
         query = call.query()
         selection = convert_fields(query.get("fields"), members)
         items = convert_range(call.headers.get("range"))
         order = convert_sort(query.get("sort"), members, SORTABLE, ListBackupsErrors.WRONG_SORT)
         condition = convert_filter(query.get("filter"), members)
-        page = await backups.list_page(condition, order, items)
-        elements = (_element(each, left_out) for each in page.records)
-        return answer_page(LIST_BACKUPS, elements, selection, page.first, page.total or 0)
+        kept = members.shapes if selection is None else selection
+        page = await backups.list_page(condition, order, items, kept)
+        return answer_page(LIST_BACKUPS, page.records, None, page.first, page.total or 0)
 
     @router.api_route(
         **document(CREATE_BACKUP, BackupRecord, body=CreateBackup, headers=_TYPE_HEADER)
@@ -114,8 +114,8 @@ def _backup_id(call: Call, unknown: EndpointErrors) -> int:
     return convert_id(call.ids["id"], unknown, unknown)
 
 
-def _element(record: BackupRecord, left_out: frozenset[str] = _LOCATION) -> dict[str, object]:
-    return record.model_dump(mode="json", exclude=set(left_out))
+def _element(record: BackupRecord) -> dict[str, object]:
+    return record.model_dump(mode="json", exclude=set(_LOCATION))
 
 
 def _subject(record: BackupRecord) -> str:

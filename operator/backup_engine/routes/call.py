@@ -53,7 +53,7 @@ class Call:
         return dict(pairs)
 
 
-def _current_call(request: Request) -> Call:
+async def _current_call(request: Request) -> Call:  # FastAPI would give a plain one a thread
     return cast("Call", request.scope[SCOPE_KEY])
 
 

@@ -234,6 +234,8 @@ def _list_framework_rows(
     own_error = find_own_server_error(endpoint)
     rows: Mapping[EndpointErrors, bool] = {
         ServerErrors.BAD_SYNTAX: True,
+        ServerErrors.HEADERS_TOO_LONG: True,
+        ServerErrors.TARGET_TOO_LONG: True,
         FrameworkErrors.NO_CREDENTIALS: True,
         FrameworkErrors.NOT_CAPABLE: {**RIGHTS, **EXTENSION_RIGHTS}.get(endpoint) is not None,
         FrameworkErrors.UNKNOWN_PATH: "{" in endpoint.path,

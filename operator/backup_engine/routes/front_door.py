@@ -1,14 +1,15 @@
 """Everything that happens to a request before and after its endpoint (spec §14).
 
-The order is the spec's: credentials, capability, Version, path, method, Accept, body size,
-Content-Type. The endpoint goes on from there: ``parameters.py``, then the use case.
+The order is the spec's, once the head of the request is one that HTTP and our limits allow:
+credentials, capability, Version, path, method, Accept, body size, Content-Type. The endpoint goes
+on from there: ``parameters.py``, then the use case.
 """
 
 import asyncio
 import logging
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import ceil
 from typing import Final
@@ -27,6 +28,7 @@ from backup_engine.records.database import DatabaseAwayError
 from backup_engine.routes.answers import ServerErrors, build_refusal, find_server_error
 from backup_engine.routes.call import SCOPE_KEY, Call
 from backup_engine.routes.preconditions import find_accepted, is_json
+from backup_engine.routes.request_head import check_head
 from backup_engine.routes.table import (
     LOGOUT_PATH,
     Match,
@@ -87,10 +89,17 @@ class Exchange:
 
 
 class FrontDoor:
-    """ASGI middleware around the routes; ``table`` decides what exists."""
+    """ASGI middleware around the routes; ``table`` decides what exists.
 
-    def __init__(self, app: ASGIApp, gate: Gate, table: ServedTable) -> None:
+    While the engine ``is_leaving`` each answer is the last on its connection, so that clients
+    with a connection of long standing go elsewhere, too.
+    """
+
+    def __init__(
+        self, app: ASGIApp, gate: Gate, table: ServedTable, is_leaving: Callable[[], bool]
+    ) -> None:
         self._app = app
+        self._is_leaving = is_leaving
         self._gate = gate
         self._table = table
         self._concurrent = 0
@@ -104,7 +113,7 @@ class FrontDoor:
         exchange = Exchange(scope, headers, strip_slash(scope["path"]), _choose_request_id(headers))
         self._concurrent += 1
         try:
-            await self._serve(exchange, receive, _stamped(send, exchange))
+            await self._serve(exchange, receive, _stamped(send, exchange, self._is_leaving))
         except ClientGoneError:
             logger.info("request %s: the client hung up", exchange.request_id)
         finally:
@@ -113,6 +122,7 @@ class FrontDoor:
 
     async def _serve(self, exchange: Exchange, receive: Receive, send: Send) -> None:
         try:
+            check_head(exchange.scope)
             operation = await self._admit(exchange, receive)
             # the routes know GET only, and no trailing slash
             inner = dict(exchange.scope, method=operation.method, path=exchange.path)
@@ -253,7 +263,7 @@ def _choose_request_id(headers: Mapping[str, str]) -> str:
     return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
 
 
-def _stamped(send: Send, exchange: Exchange) -> Send:
+def _stamped(send: Send, exchange: Exchange, is_leaving: Callable[[], bool]) -> Send:
     """Put the headers that every answer has on it, and send no body to HEAD."""
 
     async def stamped(message: Message) -> None:
@@ -262,6 +272,8 @@ def _stamped(send: Send, exchange: Exchange) -> Send:
             headers = MutableHeaders(scope=message)
             headers["X-Request-Id"] = exchange.request_id
             headers["Cache-Control"] = "no-store"
+            if is_leaving():
+                headers["Connection"] = "close"
             if exchange.cookie is not None:
                 headers["Set-Cookie"] = build_set_cookie(exchange.cookie)
             if exchange.version is not None and exchange.version.deprecation is not None:
