@@ -65,7 +65,7 @@ class OneTripConnection(aiosqlite.Connection):
     async def visit(self, run: Any) -> None:  # noqa: ANN401 - takes the driver's cursor
         """Do something with a cursor of the driver, on its thread."""
         begins, self.is_beginning = self.is_beginning, False
-        await self._execute(self._visit, run, begins)
+        await self._execute(self._visit, run, begins)  # type: ignore[no-untyped-call]
 
     def _visit(self, run: Any, begins: bool) -> None:  # noqa: ANN401
         cursor = self._conn.cursor()
