@@ -128,6 +128,12 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     add("--nightly-at", metavar="HH:MM", help="when nightly runs begin (default: 00:00)")
     add("--time-zone", metavar="ZONE", help="of --nightly-at, such as Europe/Berlin (default: UTC)")
     add(
+        "--restore-time-limit",
+        type=float,
+        metavar="S",
+        help="seconds until a restore that has not ended fails (default: 21600)",
+    )
+    add(
         "--drain",
         type=float,
         metavar="S",

@@ -395,6 +395,7 @@ async def serve(settings: Settings, environment: Mapping[str, str]) -> None:
                 ScanRules(settings.verify_interval, settings.verify_rate or None),
             ),
             volume_work=_find_volume_work(settings, directory, cluster, environment),
+            restore_rules=RestoreRules(settings.restore_time_limit),
             departure=Departure(settings.drain),
         )
         engine = await build_engine(database, cluster, places, gate, installed_product(), conduct)

@@ -15,6 +15,7 @@ from backup_engine.errors import EngineError
 from backup_engine.records.sqlite import is_sqlite
 from backup_engine.runs.claims import TAKEOVER_S
 from backup_engine.runs.repository_keeping import VERIFY_PERCENT
+from backup_engine.runs.restoring import TIME_LIMIT_S
 from backup_engine.runs.scanning import VERIFY_BYTES_PER_S, VERIFY_EVERY_S
 from backup_engine.runs.schedule import parse_time_of_day
 from backup_engine.volumes.place import parse_repository_url
@@ -106,6 +107,7 @@ class Settings(BaseSettings):
     verify_rate: int = Field(default=VERIFY_BYTES_PER_S, ge=0)  # bytes a second; 0: unbounded
     nightly_at: Annotated[time, NoDecode] = time(0, 0)
     time_zone: Annotated[ZoneInfo, NoDecode] = ZoneInfo("UTC")
+    restore_time_limit: float = Field(default=TIME_LIMIT_S, ge=60)  # seconds
     drain: float = Field(default=0.0, ge=0, le=600)  # seconds
     log_level: str = "info"
 

@@ -1,5 +1,6 @@
 """docs/api.md: its console is run as it stands, against an engine on a real API server."""
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -11,6 +12,7 @@ from fixtures.cluster import Cluster
 from fixtures.engine import EngineProcess, running_engine
 
 PAGE = Path(__file__).parents[2] / "docs" / "api.md"
+ENGINE_PAGE = PAGE.with_name("engine.md")
 VERSION = re.compile(r"\d+\.\d+\.\d+[\w.]*")
 
 
@@ -66,3 +68,19 @@ async def test_the_python_of_the_page_runs(shared_engine: EngineProcess) -> None
     found = await names["main"](shared_engine.url, shared_engine.token, shared_engine.ca_pem)
 
     assert isinstance(found, list)
+
+
+@pytest.mark.cluster
+@pytest.mark.process
+def test_the_curl_commands_of_the_engines_page_work(shared_engine: EngineProcess) -> None:
+    page = ENGINE_PAGE.read_text()
+    commands = re.findall(r"^    (curl (?:.*\\\n)*.*)$", page, re.MULTILINE)
+    assert len(commands) > 1
+    name = "curl-" + shared_engine.data_dir.parent.name
+    for command in commands:
+        script = command.replace("https://127.0.0.1:8443", shared_engine.url)
+        script = script.replace("state/", f"{shared_engine.data_dir}/").replace(
+            '"first"', f'"{name}"'
+        )
+        printed = run(shared_engine, "", script.replace("curl ", "curl --silent --fail ", 1))
+        assert json.loads(printed)

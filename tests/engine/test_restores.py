@@ -1,6 +1,8 @@
 """Restores inside of the engine: what excludes what, options, plans, and who is told of it."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +12,9 @@ from backup_api.extensions.restores import PlanItem, PlanState, RestorePlan
 from backup_engine.records.backups import BackupRecords
 from backup_engine.records.restore_plans import PlanStaleError, RestorePlanRecords
 from backup_engine.records.restores import RestoreRecords
-from localengine import LocalEngine
+from backup_engine.runs.restoring import TOO_LONG, RestoreRules
+from listserver import ListServer
+from localengine import LocalEngine, local_engine
 
 RESTORES = "/api/backup_and_restore/restores"
 EXTENSION = "/api/backup_engine/restores"
@@ -301,3 +305,35 @@ async def ended(engine: LocalEngine, restore_id: int) -> dict[str, Any]:
             if record["status"] in {"SUCCESS", "FAILED"}:
                 return record
             await asyncio.sleep(0.02)
+
+
+async def test_a_restore_fails_when_its_time_is_up_and_no_restart_begins_it_anew(
+    tmp_path: Path, source: ListServer, database_url: str
+) -> None:
+    ahead_s = 0.0
+
+    def clock() -> datetime:
+        return datetime.now(UTC) + timedelta(seconds=ahead_s)
+
+    kubeconfig = source.kubeconfig(tmp_path)
+    rules = RestoreRules(time_limit_s=60)
+    async with local_engine(
+        tmp_path, kubeconfig, clock=clock, database_url=database_url, restore_rules=rules
+    ) as engine:
+        engine.start()
+        backup = await engine.until((await engine.create("first")).json()["id"], "SUCCESS")
+        await engine.stop()
+        restore_id = (await ask(engine, backup["id"]))["id"]
+        assert await launch(engine, restore_id) == (200, 0)
+        ahead_s = 61  # the engine was down for so long
+        engine.start()
+        async with asyncio.timeout(20):
+            while True:
+                record = (await engine.send("GET", f"{RESTORES}/{restore_id}")).json()
+                if record["time_completed"] is not None:
+                    break
+                await asyncio.sleep(0.02)
+        told = (await engine.send("GET", f"{EXTENSION}/{restore_id}/progress")).json()
+    assert record["status"] == "FAILED"
+    assert told["reason"] == TOO_LONG
+    assert "not finished within 60 s; " in told["message"]

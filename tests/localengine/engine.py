@@ -27,6 +27,7 @@ from backup_engine.runs.claims import Lease
 from backup_engine.runs.host_watch import WatchPace
 from backup_engine.runs.lookout import LookoutRules
 from backup_engine.runs.nightly import NightlyRules
+from backup_engine.runs.restoring import RestoreRules
 from backup_engine.runs.rules import CaptureRules
 from backup_engine.runs.scanning import ScanRules
 
@@ -130,6 +131,7 @@ async def local_engine(
     lease: Lease | None = None,
     scan: ScanRules | None = None,
     volume_work: VolumeWork | None = None,
+    restore_rules: RestoreRules | None = None,
 ) -> AsyncIterator[LocalEngine]:
     """Compose an engine on ``directory``; a second one stands for the first, restarted.
 
@@ -172,6 +174,7 @@ async def local_engine(
             clock,
             rules,
             read_rules,
+            restore_rules or RestoreRules(),
             lease=lease or Lease(),
             host_pace=PACE,
             lookout=lookout,
