@@ -15,19 +15,33 @@ from contract.servers import (
     Server,
 )
 from fixtures.cluster import Cluster, run_kubectl
+from fixtures.databases import OPTION, POSTGRESQL
 from fixtures.engine import running_engine
+from fixtures.postgresql import PostgresServer
 
 AUDIENCE = "backup-engine"
 ONLOOKER = "contract-onlooker"
 
 
 @pytest.fixture(scope="session")
-def engine_site(tmp_path_factory: pytest.TempPathFactory, sandbox: Cluster) -> Iterator[EngineSite]:
+def database_options(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    """Options for the engine's database: SQLite, unless ``--database postgresql`` was said."""
+    if request.config.getoption(OPTION) != POSTGRESQL:
+        return ()
+    postgres: PostgresServer = request.getfixturevalue("postgres")
+    return "--database-url", postgres.url(postgres.make_database())
+
+
+@pytest.fixture(scope="session")
+def engine_site(
+    tmp_path_factory: pytest.TempPathFactory, sandbox: Cluster, database_options: tuple[str, ...]
+) -> Iterator[EngineSite]:
     """An engine on the sandbox, and the token of a ServiceAccount that no role names."""
     data_dir = tmp_path_factory.mktemp("contract") / "engine"
     where = ("--namespace", "default")
     run_kubectl(sandbox, "create", "serviceaccount", ONLOOKER, *where)
-    with running_engine(data_dir, sandbox.kubeconfig, "--scan-interval", "0.2") as process:
+    options = ("--scan-interval", "0.2", *database_options)
+    with running_engine(data_dir, sandbox.kubeconfig, *options) as process:
         token = run_kubectl(sandbox, "create", "token", ONLOOKER, f"--audience={AUDIENCE}", *where)
         yield EngineSite(process, token.stdout.strip(), sandbox)
     run_kubectl(sandbox, "delete", "serviceaccount", ONLOOKER, *where)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from backup_api.backups import RecordStatus
+from backup_engine.records.backups import BackupRecords
 from backup_engine.runs.steps import Job, Step, choose_step
 from listserver import ListServer
 from localengine import BACKUPS, LocalEngine, local_engine
@@ -167,6 +168,53 @@ async def test_a_crash_between_archive_and_record_leaves_one_archive(
     again = await resting.until(record["id"], "SUCCESS")
     assert again["is_valid"] is True
     assert resting.archives == [Path(record["content_file_path"]).name]
+
+
+async def test_an_archive_whose_outcome_the_database_lost_is_taken_as_it_is(
+    local: LocalEngine,
+) -> None:
+    record = await local.until((await local.create("first")).json()["id"], "SUCCESS")
+    (name,) = local.archives
+    path = local.directory / "archives" / name
+    before = path.read_bytes()
+    await local.stop()
+    await forget_outcome(local, record["id"])  # as a failover without the last commits does
+
+    local.start()
+
+    found = await local.until(record["id"], "SUCCESS")
+    assert (found["is_valid"], found["size_on_disk"]) == (True, len(before))
+    assert local.archives == [name]
+    assert path.read_bytes() == before
+
+
+async def test_an_archive_that_another_engine_published_late_is_taken_as_it_is(
+    local: LocalEngine, source: ListServer
+) -> None:
+    record = await local.until((await local.create("first")).json()["id"], "SUCCESS")
+    (name,) = local.archives
+    path, aside = local.directory / "archives" / name, local.directory / "aside"
+    await local.stop()
+    await forget_outcome(local, record["id"])
+    path.rename(aside)
+    source.hold(HELD)
+    source.reached.clear()
+    local.start()
+    await asyncio.wait_for(source.reached.wait(), 10)
+
+    aside.rename(path)  # while this engine captures the same once more
+    source.held[HELD].set()
+
+    found = await local.until(record["id"], "SUCCESS")
+    assert (found["is_valid"], found["size_on_disk"]) == (True, path.stat().st_size)
+    assert local.archives == [name]
+
+
+async def forget_outcome(engine: LocalEngine, backup_id: int) -> None:
+    lost = {"is_valid": False, "size_on_disk": 0, "time_completed": None}
+    async with engine.database.writing() as connection:
+        records = BackupRecords(connection)
+        await records.move(backup_id, {RecordStatus.SUCCESS}, RecordStatus.INITIALIZING, lost)
 
 
 @pytest.mark.parametrize("status", ["CANCELLING", "DELETING"])

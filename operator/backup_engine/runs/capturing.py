@@ -9,7 +9,7 @@ from typing import Final
 from backup_api.backups import RUNNING, BackupType
 from backup_api.backups import RecordStatus as Status
 from backup_api.hosts import HostRecord
-from backup_engine.archive.errors import ArchiveError, StorageError
+from backup_engine.archive.errors import ArchiveError, ArchiveExistsError, StorageError
 from backup_engine.archive.places import ArchivePlaces
 from backup_engine.archive.store import ArchiveStore
 from backup_engine.capture.errors import CaptureError
@@ -154,25 +154,32 @@ class Capturing:
             policy=rules.policy,
         )
         protection = await self._safekeeping.protection(self._clock)
-        done = await capture(
-            request,
-            self._cluster,
-            store,
-            limits=rules.limits,
-            protection=protection,
-            journal=self._open_journal(backup, claim),
-            before_publishing=lambda: self._confirm(backup, claim),
-        )
+        try:
+            done = await capture(
+                request,
+                self._cluster,
+                store,
+                limits=rules.limits,
+                protection=protection,
+                journal=self._open_journal(backup, claim),
+                before_publishing=lambda: self._confirm(backup, claim),
+            )
+        except CaptureError as trouble:
+            if not isinstance(trouble.__cause__, ArchiveExistsError):
+                raise
+            # by an engine that was paused as it was about to publish (ADR 7)
+            published = await self._find_published(backup, claim)
+            if published is None:
+                raise
+            return published
         return await self._verify(store, done.archive_name, done.size_bytes, done.captured)
 
     async def _find_published(self, backup: StoredBackup, claim: Claim) -> Outcome | None:
-        """Find the archive of a capture that a crash hit between its last byte and its record.
+        """Find the archive of a capture whose outcome was not recorded, or is recorded no more.
 
         One that is not valid is removed, for archives are written once: the name must be free.
         Its time limit is over: the archive was whole in time.
         """
-        if backup.time_started is None:
-            return None
         store = self._places.open(backup.archive_directory)
         size_bytes = await store.find_size(backup.archive_name)
         if size_bytes is None:
