@@ -1,5 +1,6 @@
 """BackupConfigurations on a real API server, with a real operator and the fake appliance."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -9,6 +10,7 @@ from fixtures.scene import Body, Scene, find_condition
 
 pytestmark = [pytest.mark.cluster, pytest.mark.process]
 
+LIMIT = "configuration_backup_time_limit"
 DAY_MS = 86_400_000
 STAGE = "POST /staged_config/backup_and_restore/scheduled_backup_configurations/{id}"
 DEPLOY = "POST /staged_config/deploy_status"
@@ -94,7 +96,7 @@ async def test_a_deploy_is_followed_in_percent(scene: Scene, kept: Objects) -> N
 
 
 async def test_drift_is_shown_and_mended(scene: Scene, kept: Objects) -> None:
-    limit = scene.appliance.state.deployed.configuration["configuration_backup_time_limit"]
+    limit = scene.appliance.state.deployed.configuration[LIMIT]
     assert isinstance(limit, int)
     minutes = limit // 60_000
     name = await create(kept, scene, configurationBackupTimeLimit=f"{minutes}m")
@@ -106,8 +108,10 @@ async def test_drift_is_shown_and_mended(scene: Scene, kept: Objects) -> None:
         return bool(drift.get("fields") == ["configurationBackupTimeLimit"])
 
     await kept.until(name, is_mended, what="drift")
+    async with asyncio.timeout(20):  # the status tells of it before it is staged anew
+        while scene.appliance.state.staged.configuration[LIMIT] != limit:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
     await kept.ready(name, "True", "InForce")
-    assert scene.appliance.state.staged.configuration["configuration_backup_time_limit"] == limit
 
 
 async def test_a_refusal_names_the_member_and_what_to_do(scene: Scene, kept: Objects) -> None:
