@@ -1,7 +1,7 @@
 """What every object on the wire has in common (spec §2.6)."""
 
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, JsonValue, model_validator
 
@@ -33,6 +33,10 @@ class WireRequest(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+
+EXACT: Final = ConfigDict(json_schema_extra={"additionalProperties": False})
+"""Of the extensions' requests, whose unknown members the engine refuses, as their schema has it."""
 
 
 def requiring(*names: str) -> ConfigDict:

@@ -9,7 +9,7 @@ from backup_api.calls.calling import Calls
 from backup_api.endpoints import Endpoint
 from backup_api.errors import FINAL, TRANSIENT, EndpointErrors
 from backup_api.extensions.paths import EXTENSION_BACKUPS, EXTENSIONS
-from backup_api.wire import WireRecord, WireRequest, known_word
+from backup_api.wire import EXACT, WireRecord, WireRequest, known_word
 
 
 class VolumeStatus(StrEnum):
@@ -71,6 +71,8 @@ class VolumeWish(WireRequest):
     what is to be overwritten. Paths are relative, ``/`` between their parts.
     """
 
+    model_config = EXACT
+
     namespace: str | None = None
     claim: str | None = None
     target_namespace: str | None = None
@@ -87,6 +89,8 @@ class CreateVolumeRestore(WireRequest):
     The backup is ``backup_id``, or the newest good one of ``host_id`` that began at or before
     ``point_in_time`` (epoch ms; absent: now).
     """
+
+    model_config = EXACT
 
     backup_id: int | None = None
     host_id: int | None = None
