@@ -5,7 +5,7 @@
 Makes the base with debootstrap once (kept in the user's cache), builds the Dockerfile on it with
 buildah, and writes a docker-archive that ``backup_sandbox up --node --image FILE`` takes. Needs
 Linux, root, buildah and, without --base-image, debootstrap. Exit code 3: trouble that the message
-explains.
+explains; 4: there is no base, for Debian's packages cannot be had here.
 """
 
 import argparse
@@ -36,12 +36,17 @@ PIP_SETTING = re.compile(
     r"^(?:global|install|:env:)\.(index-url|extra-index-url|proxy|trusted-host|timeout)='(.*)'$"
 )
 TIMEOUT_S = 1800
+NO_BASE = 4
 UNNEEDED = ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man")
 STORAGE = '[storage]\ndriver = "{driver}"\ngraphroot = "{folder}/root"\nrunroot = "{folder}/run"\n'
 
 
 class BuildError(Exception):
     """Trouble that its message explains."""
+
+
+class NoBaseError(BuildError):
+    """Debian's packages cannot be had here."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -55,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         name = build(arguments.out.absolute(), arguments.base_image)
     except BuildError as trouble:
         sys.stderr.write(f"image/build.py: {trouble}\n")
-        return 3
+        return NO_BASE if isinstance(trouble, NoBaseError) else 3
     sys.stdout.write(f"image: {name}\narchive: {arguments.out.absolute()}\n")
     return 0
 
@@ -145,7 +150,10 @@ def ensure_base(cache: Path, environment: Mapping[str, str]) -> str:
         root, archive = Path(folder, "root"), Path(folder, "base.tar")
         with step(f"making a base of Debian {SUITE}"):
             include = f"--include={','.join(PACKAGES)}"
-            run(["debootstrap", "--variant=minbase", include, SUITE, str(root)], environment)
+            try:
+                run(["debootstrap", "--variant=minbase", include, SUITE, str(root)], environment)
+            except BuildError as trouble:
+                raise NoBaseError(str(trouble)) from trouble
             trim(root)
             run(["tar", "--numeric-owner", "-C", str(root), "-cf", str(archive), "."], environment)
             container = run(["buildah", "from", "scratch"], environment)
