@@ -85,13 +85,13 @@ class LocalEngine:
         answer: dict[str, Any] = (await self.send("POST", f"{STAGED}/1", json=members)).json()
         return answer
 
-    async def deploy(self, within_s: float = 10) -> dict[str, Any]:
+    async def deploy(self, within_s: float = 30) -> dict[str, Any]:
         """Deploy what is staged and wait until it is in force."""
         started = await self.send("POST", DEPLOY, json={})
         assert started.status_code == 200, started.text
         return await self.until_deployed(within_s)
 
-    async def until_deployed(self, within_s: float = 10) -> dict[str, Any]:
+    async def until_deployed(self, within_s: float = 30) -> dict[str, Any]:
         """Wait until no deploy runs."""
         async with asyncio.timeout(within_s):
             while True:
@@ -100,7 +100,7 @@ class LocalEngine:
                     return status
                 await asyncio.sleep(0.02)
 
-    async def until(self, backup_id: int, status: str, within_s: float = 10) -> dict[str, Any]:
+    async def until(self, backup_id: int, status: str, within_s: float = 30) -> dict[str, Any]:
         """Wait for a status; ``gone`` is 404."""
         async with asyncio.timeout(within_s):
             while True:

@@ -11,7 +11,7 @@ from backup_engine.volumes.volume import Volume
 from fixtures.volumes import VolumeScene
 from localengine import BACKUPS
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 async def test_a_data_backup_holds_every_volume_of_its_host(shop: VolumeScene) -> None:
@@ -89,7 +89,7 @@ async def test_deleting_a_backup_deletes_its_snapshots_alone(shop: VolumeScene) 
     first, second = await shop.make("first"), await shop.make("second")
 
     await shop.engine.send("DELETE", f"{BACKUPS}/{first['id']}")
-    await shop.engine.until(first["id"], "gone", within_s=50)
+    await shop.engine.until(first["id"], "gone", within_s=100)
 
     (kept,) = await (await shop.repository()).list_snapshots()
     assert kept.tags["backup"] == second["content_file_path"].rpartition("/")[2]
@@ -102,7 +102,7 @@ async def test_a_backup_whose_snapshot_goes_is_missing(shop: VolumeScene) -> Non
 
     await repository.delete([each.id for each in await repository.list_snapshots()])
 
-    missing = await shop.engine.until(record["id"], "MISSING", within_s=50)
+    missing = await shop.engine.until(record["id"], "MISSING", within_s=100)
     assert not missing["is_valid"]
 
 
@@ -112,10 +112,10 @@ async def test_a_repository_that_comes_back_brings_its_backups_back(shop: Volume
     place = shop.engine.directory / "repositories"
 
     place.rename(place.with_name("elsewhere"))
-    await shop.engine.until(record["id"], "MISSING", within_s=50)
+    await shop.engine.until(record["id"], "MISSING", within_s=100)
     place.with_name("elsewhere").rename(place)
 
-    back = await shop.engine.until(record["id"], "SUCCESS", within_s=50)
+    back = await shop.engine.until(record["id"], "SUCCESS", within_s=100)
     assert back["is_valid"]
 
 
@@ -149,7 +149,7 @@ async def test_damage_is_found_by_the_verification_that_somebody_asks_for(
         answer: dict[str, object] = (await shop.engine.send("GET", path)).json()
         return answer
 
-    async with asyncio.timeout(50):
+    async with asyncio.timeout(100):
         while True:
             told = await verdict()
             if told["verdict"] == "INVALID":
@@ -173,7 +173,7 @@ async def test_a_run_that_goes_on_reads_no_volume_twice(shop: VolumeScene) -> No
     twice = await repository.snapshot(stored.archive_name, volume, shop.root / "shop" / "data")
 
     shop.engine.start()
-    record = await shop.engine.until(created["id"], "SUCCESS", within_s=50)
+    record = await shop.engine.until(created["id"], "SUCCESS", within_s=100)
 
     (kept,) = await repository.list_snapshots()
     assert kept.id == taken.id != twice.id

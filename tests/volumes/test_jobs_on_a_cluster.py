@@ -18,7 +18,7 @@ from backup_engine.volumes.place import RepositoryPlaces
 from backup_engine.volumes.volume import Volume
 from fixtures.cluster import Cluster
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
 KEYS = {"AWS_ACCESS_KEY_ID": "i", "AWS_SECRET_ACCESS_KEY": "s"}
 WITHIN_S = 40

@@ -18,7 +18,7 @@ from fixtures.volumes import HOST
 from listserver import Listing, ListServer
 from localengine import BACKUPS, DEPLOY, STAGED
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
 
 MEGABYTES = 200
 WITHIN_S = 100

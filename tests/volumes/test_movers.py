@@ -13,7 +13,7 @@ from backup_engine.volumes.repository import Repository
 from fixtures.s3_server import S3Server
 
 pytest_plugins = ["fixtures.s3"]
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 async def test_a_mover_stores_a_volume_in_a_bucket_and_writes_it_back(

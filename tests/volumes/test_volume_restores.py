@@ -9,7 +9,7 @@ from fixtures.volumes import VolumeScene
 
 RESTORES = "/api/backup_engine/volume_restores"
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 async def restored(shop: VolumeScene, **body: Any) -> dict[str, Any]:  # noqa: ANN401
