@@ -7,13 +7,13 @@ FROM ${BASE_IMAGE} AS build
 WORKDIR /build
 # Three environments: pip and the build backend stay out of the one that is shipped.
 RUN python3 -m venv /opt/installer && python3 -m venv --without-pip /opt/backup
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_COMPILE=1 PIP_ROOT_USER_ACTION=ignore
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_COMPILE=1 PIP_ROOT_USER_ACTION=ignore PIP_CACHE_DIR=/var/cache/pip
 # The locked dependencies first: they change less often than the source.
 COPY requirements.lock ./
-RUN --mount=type=cache,target=/root/.cache/pip \
+RUN --mount=type=cache,target=/var/cache/pip \
     /opt/installer/bin/pip --python /opt/backup/bin/python3 install --require-hashes --only-binary :all: -r requirements.lock
 COPY requirements-build.lock ./
-RUN --mount=type=cache,target=/root/.cache/pip \
+RUN --mount=type=cache,target=/var/cache/pip \
     python3 -m venv --without-pip /opt/backend \
     && /opt/installer/bin/pip --python /opt/backend/bin/python3 install --require-hashes -r requirements-build.lock
 COPY pyproject.toml README.md LICENSE ./
