@@ -10,7 +10,6 @@ from typing import Any, TypeAlias
 
 import httpx2
 
-from backup_engine.app import Conduct, Engine, VolumeWork, build_engine
 from backup_engine.archive.places import ArchivePlaces
 from backup_engine.auth.gate import Gate
 from backup_engine.auth.logins import Logins
@@ -20,6 +19,7 @@ from backup_engine.auth.sec_tokens import TokenFile
 from backup_engine.auth.watched_file import WatchedFile
 from backup_engine.capture.run import CaptureLimits
 from backup_engine.cluster import ClusterConnection
+from backup_engine.composition import Conduct, Engine, VolumeWork, build_engine
 from backup_engine.product import Product
 from backup_engine.records.database import Database
 from backup_engine.records.sqlite import build_sqlite_url
