@@ -38,7 +38,7 @@ async def client_of(serve: Serve) -> AsyncIterator[BackupApiClient]:
     )
     async with listening, BackupApiClient(options) as client:
         yield client
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await is_over.wait()
 
 

@@ -96,6 +96,20 @@ async def test_deleting_may_be_repeated(any_store: ArchiveStore) -> None:
         await any_store.reader(NAME).read(0, 1)
 
 
+async def test_only_from_a_store_that_is_there_can_an_archive_be_gone(
+    store: ArchiveStore, archives: Path
+) -> None:
+    await write(store, b"content")
+    present = await store.is_gone(NAME)
+    await store.delete(NAME)
+    deleted = await store.is_gone(NAME)
+    archives.rename(archives.with_name("unmounted"))  # noqa: ASYNC240 - nothing else runs
+
+    with pytest.raises(ArchiveMissingError, match=str(archives)):
+        await store.is_gone(NAME)
+    assert (present, deleted) == (False, True)
+
+
 async def test_directory_and_files_are_their_owners_alone(
     store: ArchiveStore, archives: Path
 ) -> None:

@@ -158,7 +158,7 @@ async def test_a_client_that_waits_for_continue_is_told_to(talk: Conversation) -
     reader, writer = await asyncio.open_connection(
         address.hostname, address.port, ssl=client.context
     )
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         writer.write("\r\n".join(lines).encode())
         assert (await reader.readline()).startswith(b"HTTP/1.1 100")
         writer.write(body)

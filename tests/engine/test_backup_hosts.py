@@ -63,7 +63,7 @@ async def until(
     engine: LocalEngine, holds: Callable[[list[dict[str, Any]]], bool]
 ) -> list[dict[str, Any]]:
     """Wait until something holds of the hosts as the engine tells them in full."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         while True:
             found = await hosts(engine)
             if holds(found):
@@ -272,7 +272,7 @@ async def test_without_the_right_to_look_hosts_stay_as_they_were(
     source.fail(OBJECTS, Fault(403, "backuphosts is forbidden", times=10**9))
     objects.delete("shop")
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             if "grant the engine's ServiceAccount" in caplog.text:
                 break

@@ -141,7 +141,7 @@ async def test_a_service_account_may_what_its_role_says(
             assert (await client.get(free)).status_code == 200
 
         grant(kubectl, namespace, ["get", "create"])
-        async with asyncio.timeout(10):  # a refusal is remembered for two seconds
+        async with asyncio.timeout(30):  # a refusal is remembered for two seconds
             while (await client.get(BACKUPS)).status_code != 200:  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
         answer = await create(client, "by-account")

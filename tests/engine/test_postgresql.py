@@ -34,7 +34,7 @@ async def test_a_database_that_restarts_costs_nothing_but_time(
         engine.start()
         source.hold(HELD)
         backup_id = (await engine.create("first")).json()["id"]
-        await asyncio.wait_for(source.reached.wait(), 10)
+        await asyncio.wait_for(source.reached.wait(), 30)
         await asyncio.to_thread(mortal.stop, is_crash=True)
 
         for method, path in (("GET", BACKUPS), ("DELETE", f"{BACKUPS}/{backup_id}")):

@@ -36,7 +36,7 @@ def client_of(engine: EngineProcess) -> BackupApiClient:
 
 
 async def until(client: BackupApiClient, backup_id: int, status: RecordStatus) -> Any:  # noqa: ANN401
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         while (record := await client.get_backup(backup_id)).status is not status:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     return record
@@ -74,7 +74,7 @@ async def test_kill_9_in_mid_capture_and_the_restart_finishes_the_same_backup(
     async with client_of(process) as client:
         body = CreateBackup(name="first", configuration_id=1)
         created = await client.create_backup(body, BackupType.CONFIG)
-        await asyncio.wait_for(source.reached.wait(), 10)
+        await asyncio.wait_for(source.reached.wait(), 30)
     token, ca_pem = process.token, process.ca_pem
     process.kill()
     source.held[HELD].set()
@@ -95,7 +95,7 @@ async def test_sigterm_lets_a_running_capture_be_resumed_by_the_next_start(
     async with client_of(process) as client:
         body = CreateBackup(name="first", configuration_id=1)
         created = await client.create_backup(body, BackupType.CONFIG)
-        await asyncio.wait_for(source.reached.wait(), 10)
+        await asyncio.wait_for(source.reached.wait(), 30)
     began = time.monotonic()
     assert process.stop() == 0
     assert time.monotonic() - began < 10

@@ -166,9 +166,9 @@ async def test_an_engine_that_lost_its_claim_publishes_no_archive(
     thief = Claims(second.database, Lease(60))
     await run_out(second.database)
     holding = asyncio.create_task(thief.carry_out(ClaimKind.BACKUP, backup_id, hold))
-    await asyncio.wait_for(taken.wait(), 10)
+    await asyncio.wait_for(taken.wait(), 30)
     source.held[HELD].set()  # the sleeper goes on, to the last byte of its archive
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while backup_id in first.parts.runner._running:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     assert [name for name in first.archives if not name.startswith(".")] == []  # staging may stay

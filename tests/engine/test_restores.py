@@ -276,7 +276,7 @@ async def test_a_plan_that_cannot_be_computed_tells_why(local: LocalEngine) -> N
 
     await local.send("POST", f"{EXTENSION}/{restore_id}/plan")
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             plan = (await local.send("GET", f"{EXTENSION}/{restore_id}/plan")).json()
             if plan["state"] != "COMPUTING":
@@ -299,7 +299,7 @@ async def test_a_dropped_restore_leaves_no_row_behind(resting: LocalEngine) -> N
 
 
 async def ended(engine: LocalEngine, restore_id: int) -> dict[str, Any]:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         while True:
             record: dict[str, Any] = (await engine.send("GET", f"{RESTORES}/{restore_id}")).json()
             if record["status"] in {"SUCCESS", "FAILED"}:

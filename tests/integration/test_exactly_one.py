@@ -113,7 +113,7 @@ async def test_a_name_taken_by_the_lost_attempt_is_ours(own_scene: Scene) -> Non
     await scene.operator.start()
     await second.arrived()
     first.release()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not scene.appliance.backups:  # noqa: ASYNC110 - the appliance's own list
             await asyncio.sleep(0.05)
     second.release()

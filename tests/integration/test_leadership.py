@@ -166,7 +166,7 @@ async def test_a_leader_that_was_asleep_does_nothing_after_its_lease_has_gone(
     await scene.appliance.received("GET /backups", times=scene.appliance.count("GET /backups") + 2)
     asleep_at = len(scene.appliance.requests)
     leader.process.send_signal(signal.SIGCONT)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while "is lost" not in leader.output():  # noqa: ASYNC110 - a file has no event
             await asyncio.sleep(0.05)
     polls = scene.appliance.count("GET /backups")

@@ -89,7 +89,7 @@ async def until_schedule(
 async def until_reason(scene: Scene, name: str, type_: str, reason: str) -> Body:
     body: Body = {}
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(30):
             while True:
                 body = await scene.cluster.call("GET", schedule_path(scene, name))
                 found = find_condition(body, type_)

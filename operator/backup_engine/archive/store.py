@@ -120,6 +120,19 @@ class ArchiveStore:
             return None
         return found["size"]
 
+    async def is_gone(self, name: str) -> bool:
+        """Tell whether the store is there and the archive is not.
+
+        Raises StorageError if the store cannot be read, ArchiveMissingError if it is gone itself.
+        """
+        if await self.find_size(name) is not None:
+            return False
+        directory = self._directory
+        # looked at last: an unmounted directory takes its archives along
+        if directory is not None and not await asyncio.to_thread(directory.is_dir):
+            raise ArchiveMissingError(str(directory))
+        return True
+
     async def delete(self, name: str) -> None:
         """Remove an archive; one that is not there is as good as removed."""
         try:

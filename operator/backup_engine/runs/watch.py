@@ -106,7 +106,7 @@ class ArchiveWatch:
         record, name = backup.record, backup.archive_name
         if size_bytes is None:
             # looked at twice, for the archive may be younger than the listing
-            if record.status is Status.SUCCESS and await store.find_size(name) is None:
+            if record.status is Status.SUCCESS and await store.is_gone(name):
                 lost = f"{store.location(name)} is missing"
                 await self._move(
                     backup,
