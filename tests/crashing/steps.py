@@ -1,9 +1,7 @@
-"""Names of the requests that one Backup's way is made of."""
+"""Names of the requests that the way of an object is made of."""
 
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
-
-BACKUPS = "/api/backup_and_restore/backups"
 
 CHECK_NAME = "look for the name"
 ADD_FINALIZER = "store the finalizer"
@@ -16,32 +14,92 @@ READ_RECORD = "read the record"
 POLL = "poll the records"
 DELETE = "DELETE the record"
 
+CREATE_BACKUP = "create the Backup"
+CANCEL_BACKUP = "cancel the Backup before it"
+MARK_EXPIRED = "mark the expired Backup"
+DELETE_BACKUP = "delete the expired Backup"
+STORE_SCHEDULE = "store the schedule's status"
+
+READ_STAGED = "read the staged configuration"
+READ_DEPLOYED = "read the deployed configuration"
+READ_DEPLOY = "read the state of the deploy"
+STAGE = "POST the staged configuration"
+DEPLOY = "POST the deploy"
+
+LIST_RESTORES = "look for open restores"
+POST_RESTORE = "POST the restore"
+READ_RESTORE = "read the restore"
+STORE_LAUNCH = "store the launch"
+LAUNCH = "POST the launch"
+DROP_RESTORE = "DELETE the restore"
+
+FAMILY = "/api/backup_and_restore"
+BACKUPS = f"{FAMILY}/backups"
+RESTORES = f"{FAMILY}/restores"
+STAGED = "/api/staged_config/backup_and_restore/scheduled_backup_configurations/"
+DEPLOYED = "/api/config/backup_and_restore/scheduled_backup_configurations/"
+DEPLOY_STATUS = "/api/staged_config/deploy_status"
+
 
 def name_cluster_step(method: str, path: str, body: Any) -> str | None:  # noqa: ANN401 - JSON
-    """Name a request to the API server; None: it is not about a Backup."""
-    if method != "PATCH" or "/backups/" not in path:
+    """Name a request to the API server; None: it changes none of our objects."""
+    if "/backups" in path and "/apis/backup-operator.io/" in path:
+        if method == "POST":
+            return CREATE_BACKUP
+        if method == "DELETE":
+            return DELETE_BACKUP
+    if method != "PATCH":
         return None
-    finalizers = body.get("metadata", {}).get("finalizers")
-    if finalizers is not None:
-        return ADD_FINALIZER if finalizers else REMOVE_FINALIZER
-    status = body.get("status", {})
+    if "/backupschedules/" in path:
+        return STORE_SCHEDULE
+    if "/backups/" in path or "/restores/" in path:
+        return _name_change(body)
+    return STORE_STATUS if "/backupconfigurations/" in path else None
+
+
+def _name_change(body: Any) -> str:  # noqa: ANN401 - JSON
+    metadata, status = body.get("metadata", {}), body.get("status", {})
+    if metadata.get("finalizers") is not None:
+        return ADD_FINALIZER if metadata["finalizers"] else REMOVE_FINALIZER
+    if "annotations" in metadata:
+        return MARK_EXPIRED
+    if "spec" in body:
+        return CANCEL_BACKUP
     if "submission" in status:
         return STORE_ATTEMPT
+    if "launch" in status:
+        return STORE_LAUNCH
     return STORE_ID if "id" in status else STORE_STATUS
 
 
 def name_engine_step(method: str, url: str, range_header: str) -> str | None:
     """Name a request to an engine; None: it is about the engine itself."""
     parts = urlsplit(url)
-    if not parts.path.startswith(BACKUPS):
-        return None
-    if method == "POST" and parts.path == BACKUPS:
+    if parts.path.startswith(BACKUPS):
+        asked = " ".join(parse_qs(parts.query).get("filter", []))
+        return _name_backup_step(method, parts.path, asked, range_header)
+    if parts.path.startswith(RESTORES):
+        return _name_restore_step(method, parts.path)
+    if parts.path == DEPLOY_STATUS:
+        return DEPLOY if method == "POST" else READ_DEPLOY
+    if parts.path.startswith(STAGED):
+        return STAGE if method == "POST" else READ_STAGED
+    return READ_DEPLOYED if parts.path.startswith(DEPLOYED) else None
+
+
+def _name_backup_step(method: str, path: str, asked: str, range_header: str) -> str | None:
+    if method == "POST" and path == BACKUPS:
         return POST
     if method == "DELETE":
         return DELETE
-    if parts.path != BACKUPS:
+    if path != BACKUPS:
         return READ_RECORD
-    asked = " ".join(parse_qs(parts.query).get("filter", []))
     if "name =" in asked:
         return CHECK_NAME
     return None if range_header == "items=0-0" or "id >=" in asked else POLL
+
+
+def _name_restore_step(method: str, path: str) -> str:
+    if path == RESTORES:
+        return POST_RESTORE if method == "POST" else LIST_RESTORES
+    return {"POST": LAUNCH, "DELETE": DROP_RESTORE}.get(method, READ_RESTORE)

@@ -1,12 +1,12 @@
 """One restore per Restore: crash anywhere, lose any answer, and nothing is restored twice."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from backup_api.backups import BackupType
 from backup_api.errors import ErrorClass
@@ -17,10 +17,11 @@ from backup_api.restores import (
 )
 from backup_api.restores import RestoreStatus as WireStatus
 from backup_operator.decisions.facts import EngineSeen, Refusal, Trouble
-from backup_operator.decisions.restore import decide_restore
+from backup_operator.decisions.restore import decide_restore, find_ours
 from backup_operator.decisions.restore_facts import (
     AdoptRestore,
     CreateRestoreRecord,
+    DropLostRestore,
     DropRestore,
     KeepRestore,
     LaunchRestoreRecord,
@@ -43,6 +44,7 @@ from backup_operator.resources.restore_status import RestoreStatus
 from fixtures.facts import ENGINE, NOON, SECOND, some_metadata, wire_ms
 
 GROUPS = ("DEPLOYMENT_CONFIG",)
+TROUBLE = Trouble("EngineUnreachable", "gone")
 
 
 def a_spec(**members: Any) -> RestoreSpec:  # noqa: ANN401
@@ -143,6 +145,18 @@ def test_cluster_options_at_an_appliance_are_refused() -> None:
     assert reason_of(decision) == "OptionsNotSupported"
 
 
+def test_an_engine_that_was_not_asked_yet_is_waited_for_before_a_record_is_left_behind() -> None:
+    leaving = {
+        "status": RestoreStatus(id=7),
+        "metadata": some_metadata(kept=True, deleting=NOON),
+    }
+    connecting, down = EngineSeen(ENGINE, is_connecting=True), EngineSeen(ENGINE, TROUBLE)
+
+    assert decide_restore(a_spec(), seen(**leaving, engine=connecting), NOON) == RestRestore()
+    assert decide_restore(a_spec(), seen(**leaving, engine=down), NOON) == KeepRestore(wanted=False)
+    assert decide_restore(a_spec(), seen(**leaving), NOON) == DropRestore(7)
+
+
 class OneRestore(RuleBasedStateMachine):
     """An engine that may lose answers, crashes, and somebody else's restore."""
 
@@ -157,6 +171,7 @@ class OneRestore(RuleBasedStateMachine):
         self.created = 0
         self.launched = 0
         self.loses_answer = False
+        self.deleted_at: datetime | None = None
 
     def _open(self) -> tuple[RestoreRecord, ...]:
         over = {WireStatus.SUCCESS, WireStatus.FAILED}
@@ -165,9 +180,10 @@ class OneRestore(RuleBasedStateMachine):
     def _refuse(self, row: Any, attempt: int) -> Refusal:  # noqa: ANN401
         return Refusal(attempt, self.now, row.http_status, row.code, row, row.error_class, "no")
 
-    def _step(self) -> bool:  # noqa: C901 - one case for each kind of step
+    def _step(self) -> bool:  # noqa: C901, PLR0912 - one case for each kind of step
         """Take one step; False: it rests."""
-        facts = seen(self.status, memory=self.memory, metadata=some_metadata(kept=self.kept))
+        metadata = some_metadata(kept=self.kept, deleting=self.deleted_at)
+        facts = seen(self.status, memory=self.memory, metadata=metadata)
         decision = decide_restore(self.wanted, facts, self.now)
         loses, memory = self.loses_answer, self.memory
         match decision:
@@ -204,12 +220,21 @@ class OneRestore(RuleBasedStateMachine):
                 self.memory = replace(memory, view=None)
                 self._launch(restore_id, is_lost=loses)
             case DropRestore(restore_id):
-                self.records.pop(restore_id, None)
+                self._drop(restore_id)
+                self.memory = replace(memory, view=RestoreView(self.now, None))
+            case DropLostRestore(wanted, submission):
+                ours = find_ours(wanted, submission, OpenRestores(self.now, self._open()))
+                if ours is not None:
+                    self._drop(ours.id)
                 self.memory = replace(memory, view=RestoreView(self.now, None))
             case _:
                 raise AssertionError(decision)
         self.loses_answer = False
         return True
+
+    def _drop(self, restore_id: int) -> None:
+        if self.records[restore_id].status is WireStatus.PENDING:
+            del self.records[restore_id]
 
     def _create(self, attempt: int, *, is_lost: bool) -> None:
         if self._open():
@@ -218,7 +243,7 @@ class OneRestore(RuleBasedStateMachine):
             answer: dict[str, Any] = {"refusal": self._refuse(row, attempt)}
         else:
             self.created += 1
-            number = len(self.records) + 1
+            number = max(self.records, default=0) + 1
             record = a_record(id=number, time_initiated=wire_ms(self.now))
             self.records[number] = record
             answer = {"created": record}
@@ -266,6 +291,11 @@ class OneRestore(RuleBasedStateMachine):
             if record.status is WireStatus.IN_PROGRESS or record.backup_id == 5:
                 self.records[number] = record.model_copy(update={"status": outcome})
 
+    @precondition(lambda self: self.deleted_at is None)
+    @rule()
+    def somebody_deletes_it(self) -> None:
+        self.deleted_at = self.now
+
     @invariant()
     def nothing_is_made_or_launched_twice(self) -> None:
         assert self.created <= 1
@@ -278,9 +308,11 @@ class OneRestore(RuleBasedStateMachine):
             self.what_runs_ends(WireStatus.SUCCESS)
             self.reconcile(12)
             self.now += 15 * SECOND
-        assert self.launched == 1
-        assert self.status.phase in {"Succeeded", "Failed"}
         assert not self.kept, FINALIZER
+        assert all(one.status is not WireStatus.PENDING for one in self.records.values())
+        if self.deleted_at is None:
+            assert self.launched == 1
+            assert self.status.phase in {"Succeeded", "Failed"}
 
 
 TestOneRestore = OneRestore.TestCase

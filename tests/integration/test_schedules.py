@@ -203,27 +203,3 @@ async def test_a_backup_that_the_cluster_refuses_is_told(scene: Scene) -> None:
     await run_now(scene, "greedy", "now")
     stalled = await until_reason(scene, "greedy", "Stalled", "BackupRefused")
     assert "no label value!" in stalled["message"]
-
-
-async def test_kill_9_around_a_run_never_makes_it_twice(own_scene: Scene) -> None:
-    """Killed earlier and later in the run: before, within and after the creation of the Backup."""
-    scene = own_scene
-    times: list[str] = []
-    await create_schedule(scene, "sturdy", "* * * * *", concurrencyPolicy="Allow")
-    for delay_s in (0.0, 0.1):
-        observed = await make_due(scene, "sturdy", minutes=5)
-        await asyncio.sleep(delay_s)
-        scene.operator.kill()
-        # What it had stored is lost: the run is due once more for the next process.
-        await make_due(scene, "sturdy", minutes=5)
-        await scene.operator.start()
-        for _ in range(200):
-            body = await scene.cluster.call("GET", schedule_path(scene, "sturdy"))
-            if datetime.fromisoformat(body["status"]["observedTime"]) > observed:
-                break
-            await asyncio.sleep(0.05)
-        found = await backups_of(scene, "sturdy")
-        times = [one["metadata"]["annotations"]["backup-operator.io/scheduled-at"] for one in found]
-        assert times
-        assert len(set(times)) == len(times), times
-    assert scene.posts() <= len(times)

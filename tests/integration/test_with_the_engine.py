@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from fixtures.cluster import Cluster
@@ -17,15 +19,24 @@ pytestmark = [pytest.mark.cluster, pytest.mark.process, pytest.mark.timeout(120)
 
 
 @pytest.fixture
-async def in_cluster(scene: Scene, sandbox: Cluster, tmp_path: Path) -> AsyncIterator[str]:
-    """A BackupEngine for a real engine, which takes the Restores of the scene's namespace."""
-    name = f"in-cluster-{scene.mark}"
+async def engine_process(
+    scene: Scene, sandbox: Cluster, tmp_path: Path
+) -> AsyncIterator[EngineProcess]:
+    """A real engine, named for the scene."""
     with contextlib.ExitStack() as stack:
-        running = running_engine(tmp_path / "engine", sandbox.kubeconfig, "--engine-name", name)
-        engine = await asyncio.to_thread(stack.enter_context, running)
-        await introduce(scene, name, engine)
-        yield name
+        running = running_engine(
+            tmp_path / "engine", sandbox.kubeconfig, "--engine-name", f"in-cluster-{scene.mark}"
+        )
+        yield await asyncio.to_thread(stack.enter_context, running)
         await asyncio.to_thread(stack.close)
+
+
+@pytest.fixture
+async def in_cluster(scene: Scene, engine_process: EngineProcess) -> str:
+    """A BackupEngine for that engine, which takes the Restores of the scene's namespace."""
+    name = f"in-cluster-{scene.mark}"
+    await introduce(scene, name, engine_process)
+    return name
 
 
 async def introduce(scene: Scene, name: str, engine: EngineProcess) -> None:
@@ -131,3 +142,42 @@ async def test_a_host_is_staged_until_a_deploy_puts_it_in_force(
     finally:
         await hosts.delete(name)
         await hosts.delete(other)
+
+
+async def test_an_archive_that_rots_is_told_with_the_engines_reason(
+    scene: Scene, in_cluster: str, engine_process: EngineProcess
+) -> None:
+    await scene.create("rots", engine=in_cluster)
+    backup = await scene.condition("rots", "Valid", within_s=60)
+    (archive,) = await asyncio.to_thread(lambda: list(engine_process.archives.rglob("*.tar")))
+    await asyncio.to_thread(spoil, archive)
+    await verify(engine_process, backup["status"]["id"])
+
+    backup = await scene.condition("rots", "Valid", "False", "ChecksumMismatch", within_s=60)
+    valid, ready = find_condition(backup, "Valid"), find_condition(backup, "Ready")
+    assert valid is not None
+    assert ready is not None
+    assert "make another backup" in valid["message"]
+    assert (ready["status"], ready["reason"]) == ("False", "ChecksumMismatch")
+    assert find_condition(backup, "Complete")["status"] == "True"  # type: ignore[index]
+    assert "ChecksumMismatch" in await scene.event_reasons("rots")
+
+
+def spoil(archive: Path) -> None:
+    """Change one byte in the middle, as a bad disk does."""
+    archive.chmod(0o600)
+    content = bytearray(archive.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    archive.write_bytes(content)
+
+
+async def verify(engine: EngineProcess, backup_id: int) -> None:
+    """Ask the engine to look at every byte, soon."""
+    trusted = await asyncio.to_thread(ssl.create_default_context, cadata=engine.ca_pem)
+    url = f"{engine.url}/api/backup_engine/backups/{backup_id}/verification"
+    headers = {"SEC": engine.token, "Content-Type": "application/json"}
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trusted)) as session,
+        session.post(url, headers=headers) as answer,
+    ):
+        assert answer.status == 202, await answer.text()

@@ -11,6 +11,7 @@ from backup_operator.decisions.refusals import cut, refusal_reason
 from backup_operator.decisions.restore_facts import (
     AdoptRestore,
     CreateRestoreRecord,
+    DropLostRestore,
     DropRestore,
     KeepRestore,
     ListOpenRestores,
@@ -48,10 +49,8 @@ LONGEST_PAUSE: Final = timedelta(minutes=1)
 
 def decide_restore(wanted: RestoreSpec, seen: RestoreSeen, now: datetime) -> RestoreDecision:
     """Choose the next step for one Restore from facts alone. Total: it never raises."""
-    if seen.metadata.is_deleting:
-        return _decide_deletion(seen)
-    if _is_over(seen):
-        return _let_go(seen)
+    if seen.metadata.is_deleting or _is_over(seen):
+        return _let_go(wanted, seen)
     if seen.memory.created is not None and seen.status.id is None:
         return AdoptRestore(seen.memory.created, is_found=False)
     if seen.engine.is_connecting:
@@ -83,33 +82,36 @@ def _is_over(seen: RestoreSeen) -> bool:
     return finished is not None and finished.status is ConditionStatus.TRUE
 
 
-def _let_go(seen: RestoreSeen) -> RestoreDecision:
-    """Let go of what is over; a record that was never launched must not keep others waiting."""
-    if FINALIZER not in seen.metadata.finalizers:
-        return RestRestore()
-    return _drop_open(seen) or KeepRestore(wanted=False)
+def _let_go(wanted: RestoreSpec, seen: RestoreSeen) -> RestoreDecision:
+    """Let go of what is over or deleted; a record never launched must not keep others waiting.
 
-
-def _decide_deletion(seen: RestoreSeen) -> RestoreDecision:
-    """Drop a record that was never launched; what runs cannot be stopped, nor is it waited for.
-
-    An engine that cannot be asked holds no object back: a stale record is told to whoever comes
-    next.
+    What runs cannot be stopped, nor is it waited for. An engine that cannot be asked holds no
+    object back, for a stale record is told to whoever comes next; one that was not asked anything
+    yet is waited for, and after a restart that is every engine.
     """
     if FINALIZER not in seen.metadata.finalizers:
         return RestRestore()
-    return _drop_open(seen) or KeepRestore(wanted=False)
+    drop = _find_open(wanted, seen)
+    if drop is None:
+        return KeepRestore(wanted=False)
+    if seen.engine.is_connecting:
+        return RestRestore()
+    return drop if seen.engine.is_usable else KeepRestore(wanted=False)
 
 
-def _drop_open(seen: RestoreSeen) -> DropRestore | None:
-    """Drop the record if it may be PENDING, which is looked at once more right before."""
-    created = seen.memory.created
-    restore_id = seen.status.id or (created.id if created is not None else None)
-    may_be_pending = seen.status.status in {None, WireStatus.PENDING.value}
-    if restore_id is None or not may_be_pending or not seen.engine.is_usable:
+def _find_open(wanted: RestoreSpec, seen: RestoreSeen) -> DropRestore | DropLostRestore | None:
+    """Find what may be PENDING, which is looked at once more right before it is dropped."""
+    memory, submission = seen.memory, seen.status.submission
+    if seen.status.status not in {None, WireStatus.PENDING.value}:
         return None
-    is_gone = seen.memory.view is not None and seen.memory.view.record is None
-    return None if is_gone else DropRestore(restore_id)
+    if memory.view is not None and memory.view.record is None:
+        return None
+    restore_id = seen.status.id or (memory.created.id if memory.created is not None else None)
+    if restore_id is not None:
+        return DropRestore(restore_id)
+    if submission is None or memory.unsent_attempt == submission.attempts == 1:
+        return None
+    return DropLostRestore(wanted, submission)
 
 
 def _decide_first_attempt(seen: RestoreSeen, now: datetime) -> RestoreDecision:

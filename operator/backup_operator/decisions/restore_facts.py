@@ -15,6 +15,7 @@ from backup_api.restores import CreateRestore, RestoreRecord
 from backup_operator.decisions.facts import EngineSeen, Refusal, Trouble
 from backup_operator.resources.backup_status import Failure
 from backup_operator.resources.parts import ObjectMetadata
+from backup_operator.resources.restore import RestoreSpec
 from backup_operator.resources.restore_status import (
     RestoreLaunch,
     RestorePhase,
@@ -194,6 +195,14 @@ class DropRestore:
     restore_id: int
 
 
+@dataclass(frozen=True, slots=True)
+class DropLostRestore:
+    """The same for the record of an attempt whose answer was lost, if it made one."""
+
+    wanted: RestoreSpec
+    submission: RestoreSubmission
+
+
 EngineRestoreStep = (
     ListOpenRestores
     | CreateRestoreRecord
@@ -202,6 +211,7 @@ EngineRestoreStep = (
     | ComputePlan
     | LaunchRestoreRecord
     | DropRestore
+    | DropLostRestore
 )
 RestoreDecision = (
     RestRestore

@@ -21,9 +21,11 @@ from backup_api.restores import (
 )
 from backup_operator.decisions.engine_trouble import SERVER_ERROR, needs_new_access
 from backup_operator.decisions.facts import Refusal
+from backup_operator.decisions.restore import find_ours
 from backup_operator.decisions.restore_facts import (
     ComputePlan,
     CreateRestoreRecord,
+    DropLostRestore,
     DropRestore,
     EngineRestoreStep,
     LaunchRestoreRecord,
@@ -87,8 +89,8 @@ class RestoreSteps:
                 case LaunchRestoreRecord(restore_id):
                     yield replace(memory, view=None)  # if the answer is lost, the record tells
                     yield await self._launch(client, memory, restore_id)
-                case DropRestore(restore_id):
-                    await _drop(client, restore_id)
+                case DropRestore() | DropLostRestore():
+                    await _drop(client, step, self._clock())
                     yield replace(memory, view=RestoreView(self._clock(), None))
 
     async def _create(
@@ -181,14 +183,27 @@ async def _list_open(client: BackupApiClient) -> tuple[RestoreRecord, ...]:
     )
 
 
-async def _drop(client: BackupApiClient, restore_id: int) -> None:
+async def _drop(
+    client: BackupApiClient, step: DropRestore | DropLostRestore, now: datetime
+) -> None:
+    """Drop a record; silence is met once only, for an object that is to go is not held back."""
     try:
-        record = await client.get_restore(restore_id)
-        if record.status is RestoreStatus.PENDING:  # dropping the record of another stops nothing
-            await client.delete_restore(restore_id)
+        if isinstance(step, DropRestore):
+            await _drop_pending(client, step.restore_id)
+            return
+        there = OpenRestores(now, await _list_open(client))
+        ours = find_ours(step.wanted, step.submission, there)
+        if ours is not None:
+            await _drop_pending(client, ours.id)
     except RefusedError as trouble:
         gone = {GetRestoreErrors.UNKNOWN_RESTORE, DeleteRestoreErrors.UNKNOWN_RESTORE}
-        if trouble.row not in gone and trouble.row is not DeleteRestoreErrors.FINISHED:
+        if trouble.row not in {*gone, DeleteRestoreErrors.FINISHED}:
             raise
-    except BackupApiError as silence:  # tried once: an object that is to go is not held back
-        logger.warning("the record of restore %s was left behind: %s", restore_id, silence)
+    except BackupApiError as silence:
+        logger.warning("the record of a restore may have been left behind: %s", silence)
+
+
+async def _drop_pending(client: BackupApiClient, restore_id: int) -> None:
+    record = await client.get_restore(restore_id)
+    if record.status is RestoreStatus.PENDING:  # dropping the record of another stops nothing
+        await client.delete_restore(restore_id)

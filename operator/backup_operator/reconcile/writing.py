@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from backup_operator.cluster.api import ClusterApi
-from backup_operator.cluster.cache import ObjectCache
+from backup_operator.cluster.cache import ObjectCache, build_key
 from backup_operator.cluster.events import EventPoster, ObjectEvent
 from backup_operator.decisions.merge_patch import build_merge_patch
 from backup_operator.resources.group import FINALIZER, Kind
@@ -58,7 +58,11 @@ class StatusWriter:
         others = [name for name in present if name != FINALIZER]
         finalizers = [*others, FINALIZER] if wanted else others
         answer = await self._cluster.patch(kind, body, {"metadata": {"finalizers": finalizers}})
-        self._cache.put(kind, answer)
+        if not finalizers and "deletionTimestamp" in answer["metadata"]:
+            # It was the last one, and the answer is as old as what is known: it is gone now.
+            self._cache.remove(build_key(kind, answer), answer["metadata"]["uid"])
+        else:
+            self._cache.put(kind, answer)
 
     async def refresh(self, kind: Kind, namespace: str | None, name: str) -> None:
         """Read an object anew; raises GoneError."""
