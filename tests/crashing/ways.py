@@ -1,12 +1,13 @@
 """The ways that objects go, and what must have become of each, whoever dies on it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
 from fixtures.scene import Scene
 
-Act = Callable[[Scene, str], Awaitable[None]]
-End = Callable[[Scene, str], Awaitable[str]]
+Act = Callable[[Scene, str], Coroutine[Any, Any, None]]
+End = Callable[[Scene, str], Coroutine[Any, Any, str]]
 
 WITHIN_S = 60.0  # of a busy machine
 

@@ -127,13 +127,13 @@ def test_the_reason_of_an_invalid_archive_is_asked_for_once_and_told() -> None:
     seen = submitted(record=invalid)
     assert decide(wanted, seen, NOON) == FetchVerification(7)
 
-    told = Recollection(finding=ArchiveFinding("ChecksumDiffers", "parts/3 has changed."))
+    told = Recollection(finding=ArchiveFinding("ChecksumMismatch", "parts/3 has changed."))
     known = observed(seen.status, record=invalid, memory=told)
     decision = decide(wanted, known, NOON)
     assert isinstance(decision, Report)
     valid = build_status(wanted, 1, seen.status, decision.standing, NOON).find_condition("Valid")
     assert valid is not None
-    assert (valid.status, valid.reason) == (ConditionStatus.FALSE, "ChecksumDiffers")
+    assert (valid.status, valid.reason) == (ConditionStatus.FALSE, "ChecksumMismatch")
     assert valid.message.startswith("parts/3 has changed. The engine cannot use")
 
 

@@ -146,7 +146,7 @@ def test_cluster_options_at_an_appliance_are_refused() -> None:
 
 
 def test_an_engine_that_was_not_asked_yet_is_waited_for_before_a_record_is_left_behind() -> None:
-    leaving = {
+    leaving: dict[str, Any] = {
         "status": RestoreStatus(id=7),
         "metadata": some_metadata(kept=True, deleting=NOON),
     }
