@@ -26,6 +26,7 @@ from typing import Any
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from backup_engine.allocation import unmap_large_buffers
 from backup_engine.archive.encryption import Recipients, make_identity
 from backup_engine.archive.protection import UNPROTECTED, Protection
 from backup_engine.archive.signing_directory import SigningDirectory
@@ -185,6 +186,7 @@ async def capture_once(kubeconfig: Path, what: str) -> tuple[int, float]:
 
 async def measure_here(what: str, kubeconfig: Path) -> Run:
     """Run one measurement in this process."""
+    unmap_large_buffers()  # as the engine does
     if what == BARE:
         objects, seconds = await list_bare(kubeconfig)
     else:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from backup_engine.allocation import unmap_large_buffers
 from backup_engine.app import serve
 from backup_engine.archive.errors import ArchiveError
 from backup_engine.auth.passwords import hash_password
@@ -172,6 +173,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def entry() -> None:
     """Run as a program."""
+    unmap_large_buffers()
     sys.exit(main())
 
 

@@ -1,11 +1,17 @@
 """Memory does not grow with the archive, also when everything is encrypted."""
 
 import json
+import os
+import secrets
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from fixtures.s3_server import S3Server
+
+pytest_plugins = ["fixtures.s3"]
 
 WRITE_AND_VERIFY = """
 import asyncio, json, os, re, sys
@@ -53,7 +59,35 @@ async def main(url, identity, recipient, parts):
 
 asyncio.run(main(*sys.argv[1:4], int(sys.argv[4])))
 """
+UPLOAD = """
+import asyncio, os, re, sys
+from pathlib import Path
+from backup_engine.allocation import unmap_large_buffers
+from backup_engine.archive.store import ArchiveStore
+
+def read(what):
+    return int(re.search(what + r":\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024
+
+async def main(url, pieces):
+    store = ArchiveStore.open(url)
+    async with store.resumable_writer("backup.x.console_1.23_11_2026.config.1.tar", "us") as place:
+        await place.write(os.urandom(1000))
+        await place.flush()  # what obstore needs for its first request is no part of the growth
+        before = read("VmRSS")
+        for number in range(pieces):
+            await place.write(os.urandom(1024 * 1024))
+            place.cut(number)
+            if number % 8 == 0:
+                await place.flush()
+        await place.flush()
+        await place.publish()
+    print(read("VmHWM") - before)
+
+unmap_large_buffers()
+asyncio.run(main(sys.argv[1], int(sys.argv[2])))
+"""
 MIB = 1024 * 1024
+LARGEST_UPLOAD_MIB = 48  # two segments being read, three pieces of the upload, their copies
 LARGEST_GROWTH_MIB = 72  # what threads leave unused; 18 parts more are 144 packed, 576 unpacked
 LARGEST_MIB = 280  # Python with all of it imported is 50, a part with its copies the rest
 
@@ -93,3 +127,18 @@ def test_writing_and_verifying_an_encrypted_archive_takes_the_memory_of_one_part
 
     assert peaks[1] < peaks[0] + LARGEST_GROWTH_MIB
     assert peaks[1] < LARGEST_MIB
+
+
+def test_uploading_takes_the_memory_of_a_few_pieces(s3_server: S3Server) -> None:
+    bucket = f"memory-{secrets.token_hex(4)}"
+    s3_server.make_bucket(bucket)
+    done = subprocess.run(
+        [sys.executable, "-c", UPLOAD, f"s3://{bucket}", "64"],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, **s3_server.environment},
+    )
+
+    assert float(done.stdout) < LARGEST_UPLOAD_MIB

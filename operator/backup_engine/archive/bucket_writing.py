@@ -16,7 +16,9 @@ from obstore.store import ObjectStore
 from backup_engine.archive.errors import ArchiveExistsError
 from backup_engine.archive.reservation import Bucket, reserved
 
-UPLOAD_BYTES: Final = 8 * 1024 * 1024  # of one piece of a multipart upload
+# of one piece of a multipart upload: S3 wants 5 MiB at least and 10 000 pieces at most, and three
+# are in memory, the one being filled included
+UPLOAD_BYTES: Final = 5 * 1024 * 1024
 PIECES_ABREAST: Final = 2
 ABORT_S: Final = 10.0
 

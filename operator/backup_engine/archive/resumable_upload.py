@@ -94,8 +94,8 @@ class ResumableUpload(Generic[NoteT]):
         if len(self._closed) + len(self._open) >= UPLOAD_BYTES:
             async with self._turn:
                 await self._put_closed()
-                await self._put(self._open)
-                self._open = bytearray()
+                open_, self._open = self._open, bytearray()
+                await self._put(open_)
 
     def cut(self, note: NoteT) -> None:
         """End a segment here; ``note`` comes back when all up to here is durable."""
@@ -131,13 +131,12 @@ class ResumableUpload(Generic[NoteT]):
     async def _put(self, content: bytearray) -> None:
         if not content:
             return
-        stored = bytes(content)
         self._put_count += 1
         path = f"{self._prefix}{self._put_count:06d}"
-        digest = await asyncio.to_thread(lambda: hashlib.sha256(stored).hexdigest())
-        put = obstore.put_async(self._objects, path, stored, mode="create", use_multipart=False)
+        digest = await asyncio.to_thread(lambda: hashlib.sha256(content).hexdigest())
+        put = obstore.put_async(self._objects, path, content, mode="create", use_multipart=False)
         await self._bucket.answer(path, put)
-        self._durable.append(Segment(path=path, size_bytes=len(stored), sha256=digest))
+        self._durable.append(Segment(path=path, size_bytes=len(content), sha256=digest))
 
     def _remember(self, content: bytes) -> None:
         if self._whole is None:
