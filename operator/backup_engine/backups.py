@@ -81,13 +81,15 @@ class Backups:
         self._wake_runner()
         return stored.record
 
-    async def get(self, backup_id: int) -> BackupRecord:
-        """Get one backup; raises RefusalError with GetBackupErrors.UNKNOWN_BACKUP."""
-        async with self._database.asking() as connection:
-            stored = await BackupRecords(connection).find(backup_id)
-        if stored is None:
+    async def get(self, backup_id: int, members: Collection[str]) -> Mapping[str, Any]:
+        """Get one backup as an object of the wire with ``members`` only.
+
+        Raises RefusalError with GetBackupErrors.UNKNOWN_BACKUP.
+        """
+        element = await self._database.backup_lists.find(backup_id, members)
+        if element is None:
             raise RefusalError(GetBackupErrors.UNKNOWN_BACKUP, _not_found(backup_id))
-        return stored.record
+        return element
 
     async def list_page(
         self,
@@ -100,8 +102,7 @@ class Backups:
 
         Each record is an object of the wire with ``members`` only.
         """
-        async with self._database.reading() as connection:
-            return await BackupRecords(connection).list_page(condition, order, items, members)
+        return await self._database.backup_lists.list_page(condition, order, items, members)
 
     async def change(self, backup_id: int, body: ChangeBackup) -> BackupRecord:
         """Change the description; absent changes nothing (spec §3.4). Raises RefusalError."""
@@ -139,7 +140,8 @@ class Backups:
     async def _add(self, wanted: WantedBackup, host_id: int) -> StoredBackup:
         """Store a backup that begins now; raises RefusalError."""
         async with self._database.writing() as connection:
-            # locked, else a change staged at this moment could slip in behind the check
+            # locked, else a change staged at this moment could slip in behind the check; and so
+            # that no restore begins meanwhile (``lock_beginnings``)
             configuration = await ConfigurationRecords(connection).get(
                 CONFIGURATION_ID, locked=True
             )

@@ -34,6 +34,7 @@ from backup_engine.restore_extension import RestoreExtension
 from backup_engine.restores import Restores
 from backup_engine.routes.archives import build_archive_routes
 from backup_engine.routes.backups import build_backup_routes
+from backup_engine.routes.call import Handler, find_handlers
 from backup_engine.routes.configurations import build_configuration_routes
 from backup_engine.routes.deploys import build_deploy_routes
 from backup_engine.routes.descriptions import build_about_routes
@@ -292,6 +293,7 @@ def build_app(
         supported = [each for each in list_api_versions() if not each.deprecated]
         return build_documentation(tuple(RIGHTS), supported, app.openapi())
 
+    handlers: dict[tuple[str, str], Handler] = {}
     for router in (
         build_backup_routes(cases.backups),
         build_configuration_routes(cases.configurations),
@@ -311,10 +313,11 @@ def build_app(
         build_volume_routes(cases.volume_restores),
     ):
         app.include_router(router, prefix=API_ROOT)
+        handlers.update(find_handlers(router, API_ROOT))
     app.include_router(build_logout_routes(gate))
     app.include_router(build_health_routes(database, is_leaving))
     table = ServedTable(list_operations())
-    app.add_middleware(FrontDoor, gate=gate, table=table, is_leaving=is_leaving)
+    app.add_middleware(FrontDoor, gate=gate, table=table, handlers=handlers, is_leaving=is_leaving)
     return app
 
 

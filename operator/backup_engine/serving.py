@@ -6,27 +6,20 @@ import signal
 import socket
 import ssl
 import sys
-import uuid
 from collections.abc import Generator
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Final
 
-import h11
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from backup_engine.errors import EngineError
-from backup_engine.routes.answers import ServerErrors, build_refusal
-from backup_engine.routes.request_head import MAX_UNREAD_BYTES, judge_unreadable
+from backup_engine.http_protocol import EngineProtocol
 from backup_engine.settings import ListenAddress
 
 GRACE_S: Final = 20  # for requests that run when the process is told to stop
 KEEP_ALIVE_S: Final = 30
 BACKLOG: Final = 512
-LINGER_S: Final = 2.0
-LINGER_BYTES: Final = 16 * 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -65,42 +58,6 @@ def open_listener(address: ListenAddress) -> socket.socket:
     return listener
 
 
-class _Protocol(H11Protocol):
-    """HTTP as uvicorn reads it; what it cannot read is refused in the API's own error body."""
-
-    _unheard_bytes: int | None = None  # what came after the refusal that ends the connection
-
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's own words
-        """Refuse what is no HTTP, or has a head without end, and close the connection."""
-        refusal = judge_unreadable(self.conn.trailing_data[0])
-        if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
-            answer = build_refusal(refusal.row, refusal.message, {"Connection": "close"})
-            headers = [*answer.raw_headers, (b"x-request-id", uuid.uuid4().hex.encode())]
-            status = answer.status_code
-            reason = HTTPStatus(status).phrase.encode()
-            for event in (
-                h11.Response(status_code=status, headers=headers, reason=reason),
-                h11.Data(data=bytes(answer.body)),
-                h11.EndOfMessage(),
-            ):
-                self.transport.write(self.conn.send(event) or b"")
-        if refusal.row is ServerErrors.BAD_SYNTAX:
-            self.transport.close()
-            return
-        # closed while more is coming, the client would see a reset instead of the answer
-        self._unheard_bytes = 0
-        asyncio.get_running_loop().call_later(LINGER_S, self.transport.close)
-
-    def data_received(self, data: bytes) -> None:
-        """Read on, or leave unheard what follows a refusal that ends the connection."""
-        if self._unheard_bytes is None:
-            super().data_received(data)
-            return
-        self._unheard_bytes += len(data)
-        if self._unheard_bytes > LINGER_BYTES:
-            self.transport.close()
-
-
 class EngineServer(uvicorn.Server):
     """Serves until told to stop, then lets running requests finish."""
 
@@ -114,8 +71,7 @@ class EngineServer(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http=_Protocol,
-                h11_max_incomplete_event_size=MAX_UNREAD_BYTES,
+                http=EngineProtocol,
                 ws="none",
                 lifespan="off",
                 log_config=None,

@@ -1,26 +1,28 @@
 """A filter means the same in SQL, in Python and on the fake appliance, whatever the records are."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import insert, select
+from sqlalchemy import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from appliance.filters import parse_filter as parse_filter_of_the_fake
 from appliance.shapes import BACKUP, members_at
 from backup_api.backups import AppDeploymentLocation, BackupRecord, BackupType, RecordStatus
+from backup_api.paging import ItemRange
 from backup_engine.query.binding import bind_filter
 from backup_engine.query.filter import parse_filter
 from backup_engine.query.matching import fulfils
 from backup_engine.query.patterns import matches_pattern
 from backup_engine.query.shapes import build_members
 from backup_engine.query.sort import parse_sort
-from backup_engine.query.sql import build_condition, build_order
-from backup_engine.records.backups import COLUMNS
+from backup_engine.records.backup_lists import BackupLists
 from backup_engine.records.database import Database
+from backup_engine.records.selects import Row
 from backup_engine.records.sqlite import build_sqlite_url
 from backup_engine.records.tables import BACKUPS
 from fixtures.databases import SQLITE
@@ -68,6 +70,20 @@ def database(
     loop.run(database.close())
 
 
+class SameTransaction:
+    """Runs what was compiled for the driver in a transaction that is undone."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def fetch(self, sql: str, values: Sequence[Any]) -> Sequence[Row]:
+        found = await self._connection.exec_driver_sql(sql, tuple(values))
+        return [tuple(row) for row in found]
+
+    async def close(self) -> None:
+        """Leave the connection to the test."""
+
+
 def complete(number: int, members: dict[str, Any]) -> dict[str, Any]:
     return {
         "id": number,
@@ -91,12 +107,18 @@ async def selected(
     database: Database, rows: list[dict[str, Any]], text: str, sort: str = ""
 ) -> list[int]:
     """The ids that SQL finds; the rows are gone again afterwards."""
-    where = build_condition(bind_filter(parse_filter(text), MEMBERS), COLUMNS)
-    order = build_order(parse_sort(sort, MEMBERS, MEMBERS.shapes), COLUMNS)
+    condition = bind_filter(parse_filter(text), MEMBERS)
+    order = parse_sort(sort, MEMBERS, MEMBERS.shapes)
     async with database.writing() as connection, connection.begin_nested() as undone:
         await connection.execute(insert(BACKUPS), rows)
-        found = await connection.execute(select(BACKUPS.c.id).where(where).order_by(*order))
-        ids = [int(row[0]) for row in found]
+        lists = BackupLists(SameTransaction(connection), connection.dialect)
+        whole = await lists.list_page(condition, order, None, ["id"])
+        ids = [int(row["id"]) for row in whole.records]
+        assert whole.total == len(ids)
+        for items in (ItemRange(0, 0), ItemRange(1, 2), ItemRange(2, 9), ItemRange(9, 9)):
+            page = await lists.list_page(condition, order, items, ["id"])
+            assert [row["id"] for row in page.records] == ids[items.first : items.last + 1]
+            assert page.total == len(ids)
         await undone.rollback()
     return ids
 

@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import text
 
 from backup_engine.records import postgresql
-from backup_engine.records.database import Database, DatabaseAwayError, DatabaseError
+from backup_engine.records.database import Database, DatabaseError
+from backup_engine.records.troubles import DatabaseAwayError
 from fixtures.postgresql import LOCKED, PostgresServer, running_postgres
 from listserver import ListServer
 from localengine import BACKUPS, local_engine

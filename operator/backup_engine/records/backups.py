@@ -1,8 +1,8 @@
 """Rows of the table of backups."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
@@ -21,31 +21,19 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from backup_api.backups import (
-    RECORD_MEMBERS,
     AppDeploymentLocation,
     BackupRecord,
     BackupType,
 )
 from backup_api.backups import RecordStatus as Status
-from backup_api.paging import ItemRange, Page
-from backup_engine.query.binding import Bound
-from backup_engine.query.sort import SortKey
-from backup_engine.query.sql import build_condition, build_order
-from backup_engine.records.exclusion import RestoreRunningError, ensure_no_restore, lock_beginnings
+from backup_engine.records.exclusion import RestoreRunningError, ensure_no_restore
 from backup_engine.records.inserting import insert_unless_taken
-from backup_engine.records.pages import read_page
 from backup_engine.records.tables import (
     BACKUP_VOLUMES,
     BACKUPS,
     CAPTURE_JOURNAL,
     VERIFICATIONS,
 )
-
-COLUMNS: Final = {
-    **{name: BACKUPS.c[name] for name in BackupRecord.model_fields if name in BACKUPS.c},
-    "intiated_by": BACKUPS.c.initiated_by,  # the wire misspells it (spec §12 no. 1)
-}
-"""Columns by the wire's names of the members."""
 
 
 class NameTakenError(Exception):
@@ -99,7 +87,7 @@ class BackupRecords:
         self._connection = connection
 
     async def add(self, new: NewBackup) -> StoredBackup:
-        """Store ``new``.
+        """Store ``new``; the transaction holds the lock of ``lock_beginnings``.
 
         Raises NameTakenError, or else RestoreRunningError, or else HostBusyError (spec §14).
         """
@@ -111,7 +99,6 @@ class BackupRecords:
         }
         row = insert_unless_taken(self._connection, BACKUPS).values(**asdict(new), **unknown_yet)
         same_name = (BACKUPS.c.name == new.name) & (BACKUPS.c.is_on_demand == true())
-        await lock_beginnings(self._connection)
         try:
             await ensure_no_restore(self._connection)
         except RestoreRunningError:  # the name is told first (spec §14)
@@ -132,26 +119,6 @@ class BackupRecords:
         found = await self._connection.execute(select(BACKUPS).where(BACKUPS.c.id == backup_id))
         row = found.mappings().one_or_none()
         return stored_backup(row) if row is not None else None
-
-    async def list_page(
-        self,
-        condition: Bound | None,
-        order: Sequence[SortKey],
-        items: ItemRange | None,
-        members: Collection[str],
-    ) -> Page[Mapping[str, Any]]:
-        """Filter, sort and cut (spec §2.10); ``items`` None is the whole list.
-
-        The records have ``members`` only, under the wire's names and in its order, as JSON: what
-        the engine wrote itself need not be validated to be sent.
-        """
-        where = build_condition(condition, COLUMNS) if condition is not None else true()
-        names = [name for name in RECORD_MEMBERS if name in members]
-        columns = [COLUMNS[name].label(name) for name in names]
-        page = await read_page(
-            self._connection, BACKUPS, where, build_order(order, COLUMNS), items, columns
-        )
-        return Page(tuple(dict(row) for row in page.records), page.first, page.total)
 
     async def list_in(
         self,

@@ -1,7 +1,6 @@
 """The database: opening, migrating, transactions."""
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,16 +22,22 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from backup_engine.errors import EngineError
+from backup_engine.records.backup_lists import BackupLists
 from backup_engine.records.postgresql import (
     ASKING,
     READING,
     WRITING,
+    driver_options,
     is_passing,
     lock_migrations,
     open_postgresql,
     open_reserved,
 )
+from backup_engine.records.postgresql_reader import PostgresqlReader
+from backup_engine.records.selects import Reader
 from backup_engine.records.sqlite import ASKS, WRITES, is_sqlite, prepare_sqlite
+from backup_engine.records.sqlite_reader import SqliteReader
+from backup_engine.records.troubles import DatabaseAwayError, is_wrong_statement
 
 PROBE_TIMEOUT_S: Final = 2.0
 TRANSACTION_S: Final = 60.0  # the server limits statements; this is for a network that is silent
@@ -44,21 +49,21 @@ class DatabaseError(EngineError):
     """The database cannot be opened or brought up to date."""
 
 
-class DatabaseAwayError(SQLAlchemyError):
-    """The database does not answer now, or not in time: ask again later."""
-
-
 class Database:
     """The engine's database; repositories work on the connections it lends.
 
     ``is_shared`` tells whether other engines may work on it at the same time.
     """
 
-    def __init__(self, engine: AsyncEngine, reserved: AsyncEngine | None = None) -> None:
+    def __init__(
+        self, engine: AsyncEngine, reader: Reader, reserved: AsyncEngine | None = None
+    ) -> None:
         self._engine = engine
+        self._reader = reader
         self._reserved = reserved
         self._is_migrated = False
         self.is_shared = engine.dialect.name != "sqlite"
+        self.backup_lists = BackupLists(reader, engine.dialect)
 
     @classmethod
     def open(cls, url: str, password_file: Path | None = None) -> Self:
@@ -71,8 +76,11 @@ class Database:
             if is_sqlite(url):
                 engine = create_async_engine(parsed, hide_parameters=True)
                 prepare_sqlite(engine)
-                return cls(engine)
-            return cls(open_postgresql(parsed, password_file), open_reserved(parsed, password_file))
+                arguments, options = engine.dialect.create_connect_args(parsed)
+                return cls(engine, SqliteReader(arguments, options))
+            engine = open_postgresql(parsed, password_file)
+            reader = PostgresqlReader(driver_options(engine, parsed, password_file))
+            return cls(engine, reader, open_reserved(parsed, password_file))
         except (ArgumentError, NoSuchModuleError):
             # from None: the library's own words may repeat the URL, and with it a password
             raise DatabaseError(
@@ -87,6 +95,7 @@ class Database:
 
     async def close(self) -> None:
         """Close all connections."""
+        await self._reader.close()
         await self._engine.dispose()
         if self._reserved is not None:
             await self._reserved.dispose()
@@ -169,22 +178,13 @@ async def _explained(within_s: float | None) -> AsyncIterator[None]:
         async with asyncio.timeout(within_s):
             yield
     except (OperationalError, InterfaceError, PoolTimeoutError, OSError) as trouble:
-        if _is_wrong_statement(trouble):
+        if is_wrong_statement(trouble):
             raise
-        raise DatabaseAwayError(_first_line(trouble)) from trouble  # TimeoutError is an OSError
+        raise DatabaseAwayError.because_of(trouble) from trouble  # TimeoutError is an OSError
     except DBAPIError as trouble:
         if trouble.connection_invalidated or is_passing(trouble):
-            raise DatabaseAwayError(_first_line(trouble)) from trouble
+            raise DatabaseAwayError.because_of(trouble) from trouble
         raise
-
-
-def _is_wrong_statement(trouble: Exception) -> bool:
-    """Tell a statement that SQLite cannot run, say for want of a table, from a troubled file."""
-    origin = trouble.orig if isinstance(trouble, DBAPIError) else None
-    return (
-        isinstance(origin, sqlite3.OperationalError)
-        and origin.sqlite_errorcode == sqlite3.SQLITE_ERROR
-    )
 
 
 def _parse_url(url: str) -> URL:
@@ -193,13 +193,6 @@ def _parse_url(url: str) -> URL:
         return make_url(url)
     except ValueError:  # a port that is no number
         raise ArgumentError from None
-
-
-def _first_line(trouble: Exception) -> str:
-    """Return what happened, without the statement."""
-    cause = trouble.orig if isinstance(trouble, DBAPIError) else trouble
-    said = str(cause).partition("\n")[0]
-    return f"the database does not answer: {said or type(cause).__name__}"
 
 
 def _upgrade(connection: Connection) -> None:

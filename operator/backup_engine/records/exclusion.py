@@ -22,7 +22,8 @@ class BackupRunningError(Exception):
 async def lock_beginnings(connection: AsyncConnection) -> None:
     """Let no other job begin until the transaction ends.
 
-    SQLite's write lock does so already, and it knows no such clause.
+    ``ConfigurationRecords.get`` takes the same lock, where it is asked for one. SQLite's write lock
+    does so already, and it knows no such clause.
     """
     await connection.execute(select(CONFIGURATIONS.c.id).with_for_update())
 

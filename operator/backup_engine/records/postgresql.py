@@ -13,15 +13,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import ConnectionPoolEntry
 
 STATEMENT_TIMEOUT_S: Final = 30
-LOCK_TIMEOUT_S: Final = 10
+LOCK_TIMEOUT_S: Final = 30
 IDLE_TIMEOUT_S: Final = 60  # of a connection inside a transaction: its engine is gone or stuck
 CONNECT_TIMEOUT_S: Final = 5
-POOL_TIMEOUT_S: Final = 20
+POOL_TIMEOUT_S: Final = 45
+"""Long, for who waits behind two hundred others is served in the end, and 503 would not be true."""
+
 PING_AFTER_S: Final = (
     1.0  # a connection that was in use just now need not be asked whether it lives
 )
 POOL_SIZE: Final = 10
-POOL_OVERFLOW: Final = 10
+POOL_OVERFLOW: Final = 4
 
 READING: Final[dict[str, Any]] = {
     "isolation_level": "REPEATABLE READ",  # else a count and its page might not agree
@@ -49,6 +51,12 @@ def open_reserved(url: URL, password_file: Path | None = None) -> AsyncEngine:
     return _open(url, password_file, size=1, overflow=0)
 
 
+def driver_options(engine: AsyncEngine, url: URL, password_file: Path | None) -> dict[str, Any]:
+    """Tell how the driver itself connects to where ``engine`` does."""
+    _, options = engine.dialect.create_connect_args(url)
+    return {**options, **_connect_args(password_file)}
+
+
 async def lock_migrations(connection: AsyncConnection) -> None:
     """Let one engine migrate at a time, as long as it takes; the others find the work done."""
     for statement in (
@@ -62,7 +70,12 @@ async def lock_migrations(connection: AsyncConnection) -> None:
 
 def is_passing(trouble: DBAPIError) -> bool:
     """Tell whether the database refused for now: restarting, full up, read-only, interrupted."""
-    state = getattr(trouble.orig, "sqlstate", None) or ""
+    return is_passing_state(getattr(trouble.orig, "sqlstate", None))
+
+
+def is_passing_state(sqlstate: str | None) -> bool:
+    """Tell the same from the SQLSTATE."""
+    state = sqlstate or ""
     return state[:2] in _PASSING_CLASSES or state in _PASSING_STATES
 
 

@@ -7,7 +7,6 @@ from sqlalchemy import URL, Connection, Dialect, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from backup_engine.query.patterns import matches_pattern
 from backup_engine.records.sqlite_driver import READS, connect
 
 WRITES: Final = "backup_engine_writes"
@@ -23,6 +22,7 @@ _PRAGMAS: Final = (
     "PRAGMA synchronous = FULL",
     "PRAGMA busy_timeout = 10000",  # ms
     "PRAGMA foreign_keys = ON",
+    "PRAGMA case_sensitive_like = ON",
 )
 
 
@@ -49,14 +49,7 @@ def prepare_sqlite(engine: AsyncEngine) -> None:
 
     @event.listens_for(engine.sync_engine, "connect")
     def connected(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own
-        connection.isolation_level = None  # the driver must not begin transactions by itself
-        # LIKE as the API has it: case-sensitive, and beyond ASCII (spec §2.8)
-        connection.create_function("like", 3, _like, deterministic=True)
-        connection.create_function("lower", 1, _lower, deterministic=True)
-        cursor = connection.cursor()
-        for pragma in _PRAGMAS:
-            cursor.execute(pragma)
-        cursor.close()
+        prepare_connection(connection)
 
     @event.listens_for(engine.sync_engine, "begin")
     def begun(connection: Connection) -> None:
@@ -67,10 +60,15 @@ def prepare_sqlite(engine: AsyncEngine) -> None:
             connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get(WRITES, False) else READS)
 
 
-def _like(pattern: str | None, text: str | None, escape: str) -> bool | None:
-    if pattern is None or text is None:
-        return None
-    return matches_pattern(text, pattern, escape)
+def prepare_connection(connection: Any) -> None:  # noqa: ANN401 - the driver's, or SQLAlchemy's
+    """Set up one connection."""
+    connection.isolation_level = None  # the driver must not begin transactions by itself
+    # as the API has it: LIKE minds case, and lower() knows more than ASCII (spec §2.8)
+    connection.create_function("lower", 1, _lower, deterministic=True)
+    cursor = connection.cursor()
+    for pragma in _PRAGMAS:
+        cursor.execute(pragma)
+    cursor.close()
 
 
 def _lower(text: str | None) -> str | None:

@@ -86,8 +86,9 @@ def build_backup_routes(backups: Backups) -> APIRouter:
     async def get_backup(call: CurrentCall) -> Response:
         """Get one backup (spec §3.3)."""
         selection = convert_fields(call.query().get("fields"), MEMBERS)
-        record = await backups.get(_backup_id(call, GetBackupErrors.UNKNOWN_BACKUP))
-        return answer_element(GET_BACKUP, _element(record), selection)
+        kept = MEMBERS.shapes if selection is None else selection
+        backup_id = _backup_id(call, GetBackupErrors.UNKNOWN_BACKUP)
+        return answer_element(GET_BACKUP, await backups.get(backup_id, kept), None)
 
     @router.api_route(**document(CHANGE_BACKUP, BackupRecord, body=ChangeBackup))
     async def change_backup(call: CurrentCall) -> Response:

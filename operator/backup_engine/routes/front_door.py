@@ -24,9 +24,9 @@ from backup_engine.auth.callers import ReviewFailedError, UnknownCallerError
 from backup_engine.auth.gate import Credential, Gate
 from backup_engine.auth.sessions import build_set_cookie
 from backup_engine.errors import RefusalError
-from backup_engine.records.database import DatabaseAwayError
+from backup_engine.records.troubles import DatabaseAwayError
 from backup_engine.routes.answers import ServerErrors, build_refusal, find_server_error
-from backup_engine.routes.call import SCOPE_KEY, Call
+from backup_engine.routes.call import SCOPE_KEY, Call, Handler
 from backup_engine.routes.preconditions import find_accepted, is_json
 from backup_engine.routes.request_head import check_head
 from backup_engine.routes.table import (
@@ -91,14 +91,23 @@ class Exchange:
 class FrontDoor:
     """ASGI middleware around the routes; ``table`` decides what exists.
 
+    ``handlers`` are the routes' own by method and path, called without a second search for them;
+    what is in none of them is left to the app, which publishes all of it.
+
     While the engine ``is_leaving`` each answer is the last on its connection, so that clients
     with a connection of long standing go elsewhere, too.
     """
 
     def __init__(
-        self, app: ASGIApp, gate: Gate, table: ServedTable, is_leaving: Callable[[], bool]
+        self,
+        app: ASGIApp,
+        gate: Gate,
+        table: ServedTable,
+        handlers: Mapping[tuple[str, str], Handler],
+        is_leaving: Callable[[], bool],
     ) -> None:
         self._app = app
+        self._handlers = handlers
         self._is_leaving = is_leaving
         self._gate = gate
         self._table = table
@@ -126,6 +135,11 @@ class FrontDoor:
             operation = await self._admit(exchange, receive)
             # the routes know GET only, and no trailing slash
             inner = dict(exchange.scope, method=operation.method, path=exchange.path)
+            handler = self._handlers.get((operation.method, operation.path))
+            if handler is not None and exchange.call is not None:
+                answer = await handler(exchange.call)
+                await answer(inner, receive, send)
+                return
             inner[SCOPE_KEY] = exchange.call
             await self._app(inner, receive, send)
         except RefusalError as refusal:
@@ -151,8 +165,8 @@ class FrontDoor:
         else:
             return
         exchange.code = row.code
-        answer = build_refusal(row, message, exchange.refusal_headers)
-        await answer(exchange.scope, receive, send)
+        refused = build_refusal(row, message, exchange.refusal_headers)
+        await refused(exchange.scope, receive, send)
 
     async def _admit(self, exchange: Exchange, receive: Receive) -> Operation:
         """Make the checks in the order of spec §14; raises RefusalError with the first to fail."""

@@ -14,6 +14,7 @@ MAX_UNREAD_BYTES: Final = 128 * 1024
 
 HTTP_VERSIONS: Final = frozenset({"1.0", "1.1"})
 
+_VERSION_PROBLEM: Final = "Invalid HTTP version"  # as the parser says it
 _TARGET: Final = f"Path and query are longer than {MAX_TARGET_BYTES} bytes"
 _HEADERS: Final = f"The headers are longer than {MAX_HEADER_BYTES} bytes"
 
@@ -27,12 +28,22 @@ def check_head(scope: Scope) -> None:
     if scope["http_version"] not in HTTP_VERSIONS:
         message = f"HTTP/{scope['http_version']} is not spoken here; HTTP/1.1 is"
         raise RefusalError(ServerErrors.WRONG_HTTP, message)
+    hosts = sum(name == b"host" for name, _ in scope["headers"])
+    if hosts > 1 or (not hosts and scope["http_version"] == "1.1"):  # RFC 9112 §3.2
+        message = f"Expected one Host header, found {hosts}"
+        raise RefusalError(ServerErrors.BAD_SYNTAX, message)
 
 
-def judge_unreadable(unread: bytes) -> RefusalError:
-    """Tell why a head could not be read: it has no end yet and is too long, or it is no HTTP."""
-    if len(unread) <= MAX_UNREAD_BYTES:
-        return RefusalError(ServerErrors.BAD_SYNTAX, "Invalid HTTP request received.")
-    if b"\n" in unread[:MAX_TARGET_BYTES]:
+def judge_unreadable(target_bytes: int, head_bytes: int, problem: str = "") -> RefusalError:
+    """Tell why a head could not be read: it has no end and is too long, or it is no HTTP.
+
+    ``target_bytes`` and ``head_bytes`` are what was read of them; ``problem`` is the parser's word.
+    """
+    if target_bytes > MAX_TARGET_BYTES:
+        return RefusalError(ServerErrors.TARGET_TOO_LONG, _TARGET)
+    if head_bytes > MAX_UNREAD_BYTES:
         return RefusalError(ServerErrors.HEADERS_TOO_LONG, _HEADERS)
-    return RefusalError(ServerErrors.TARGET_TOO_LONG, _TARGET)
+    if _VERSION_PROBLEM in problem:
+        return RefusalError(ServerErrors.WRONG_HTTP, "HTTP/1.1 is spoken here")
+    said = f": {problem}" if problem.isascii() and problem.isprintable() else ""
+    return RefusalError(ServerErrors.BAD_SYNTAX, f"Invalid HTTP request received{said}")

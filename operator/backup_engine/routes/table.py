@@ -159,11 +159,20 @@ class ServedTable:
             methods[operation.method] = operation
             if operation.method == "GET":
                 methods["HEAD"] = operation  # spec §14 no. 22
-        self._paths = [(_pattern(path), methods) for path, methods in by_path.items()]
+        self._fixed = {
+            path: Match(methods, {}) for path, methods in by_path.items() if "{" not in path
+        }
+        self._open: dict[int, list[tuple[re.Pattern[str], Mapping[str, Operation]]]] = {}
+        for path, methods in by_path.items():
+            if "{" in path:  # filed by depth, for a placeholder spans no slash
+                self._open.setdefault(path.count("/"), []).append((_pattern(path), methods))
 
     def find(self, path: str) -> Match | None:
         """Find what is served at ``path``, its trailing slash stripped; None: nothing."""
-        for pattern, operations in self._paths:
+        fixed = self._fixed.get(path)
+        if fixed is not None:
+            return fixed
+        for pattern, operations in self._open.get(path.count("/"), ()):
             match = pattern.fullmatch(path)
             if match is not None:
                 return Match(operations, match.groupdict())

@@ -17,7 +17,7 @@ from backup_engine.product import CONFIGURATION_ID, Product
 from backup_engine.records.backups import BackupRecords, HostBusyError, StoredBackup
 from backup_engine.records.configurations import ConfigurationRecords
 from backup_engine.records.database import Database
-from backup_engine.records.exclusion import RestoreRunningError
+from backup_engine.records.exclusion import RestoreRunningError, lock_beginnings
 from backup_engine.records.hosts import HostRecords, StoredHost
 from backup_engine.records.nightly import AlreadyBegunError, NightlyRuns
 from backup_engine.runs.beginning import WantedBackup, build_new_backup
@@ -116,6 +116,7 @@ class Nightly:
         try:
             async with self._database.writing() as connection:
                 await NightlyRuns(connection).add(due_ms, host.id, backup_type)
+                await lock_beginnings(connection)
                 new = build_new_backup(
                     wanted,
                     host,

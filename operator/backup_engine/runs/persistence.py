@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 from sqlalchemy.exc import SQLAlchemyError
 
 from backup_engine.archive.errors import StorageError
-from backup_engine.records.database import DatabaseAwayError
+from backup_engine.records.troubles import DatabaseAwayError
 
 logger = logging.getLogger(__name__)
 

@@ -1,0 +1,58 @@
+"""SELECTs on SQLite, each with one trip to a thread of its connection and nothing around it."""
+
+import asyncio
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from backup_engine.records.selects import Row
+from backup_engine.records.sqlite import prepare_connection
+from backup_engine.records.sqlite_driver import OneTripConnection, connect
+from backup_engine.records.troubles import DatabaseAwayError, is_wrong_statement
+
+READERS: Final = 4  # more of them would only wait for each other's Python
+
+
+class SqliteReader:
+    """A few connections that only read; one state each, for a SELECT is its own transaction."""
+
+    def __init__(self, arguments: Sequence[Any], options: Mapping[str, Any]) -> None:
+        self._arguments = arguments
+        self._options = options
+        self._places = asyncio.Semaphore(READERS)
+        self._idle: list[OneTripConnection] = []
+        self._all: list[OneTripConnection] = []
+
+    async def fetch(self, sql: str, values: Sequence[Any]) -> Sequence[Row]:
+        """Return all rows; raises DatabaseAwayError."""
+        rows: list[Row] = []
+
+        def run(cursor: sqlite3.Cursor) -> None:
+            cursor.execute(sql, values)
+            rows.extend(cursor.fetchall())
+
+        async with self._places:
+            try:
+                connection = self._idle.pop() if self._idle else await self._open()
+                try:
+                    await connection.visit(run)
+                finally:
+                    self._idle.append(connection)
+            except sqlite3.OperationalError as trouble:
+                if is_wrong_statement(trouble):
+                    raise
+                raise DatabaseAwayError.because_of(trouble) from trouble
+        return rows
+
+    async def close(self) -> None:
+        """Close all connections."""
+        self._idle = []
+        while self._all:
+            await self._all.pop().close()
+
+    async def _open(self) -> OneTripConnection:
+        connection = connect(*self._arguments, **self._options)
+        await connection
+        self._all.append(connection)
+        await connection.visit(lambda cursor: prepare_connection(cursor.connection))
+        return connection
