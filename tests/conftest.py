@@ -19,6 +19,7 @@ pytest_plugins = [
     "fixtures.kills",
     "fixtures.local_engine",
     "fixtures.operator_process",
+    "fixtures.scale",
     "fixtures.volumes",
 ]
 

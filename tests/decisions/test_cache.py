@@ -119,3 +119,31 @@ def test_an_object_written_past_the_schema_can_be_kept(status: object, spec: obj
     assert entry.body()["status"] == status
     assert cache.remove(entry.key, "u-1") is entry
     assert len(cache) == 0
+
+
+def test_it_counts_the_backups_that_an_engine_has_not_accepted_yet() -> None:
+    cache, engine = ObjectCache(), {"uid": "e-1"}
+    cache.put(BACKUP, a_body(1))
+    assert cache.count_unanswered("e-1") == 0  # it is bound to no engine
+    cache.put(BACKUP, a_body(2, engine=engine))
+    assert cache.count_unanswered("e-1") == 1
+    cache.put(BACKUP, a_body(3, engine=engine, id=7))
+    assert cache.count_unanswered("e-1") == 0
+    cache.put(BACKUP, a_body(4, uid="u-2", engine=engine))
+    cache.remove(KEY, "u-2")
+    assert cache.count_unanswered("e-1") == 0
+
+
+def test_what_comes_and_goes_leaves_nothing_behind_but_a_bounded_row_of_tombstones() -> None:
+    cache = ObjectCache()
+    for number in range(300):
+        uid = f"u-{number}"
+        engine = {"uid": "e-1"}
+        cache.put(BACKUP, a_body(1, uid=uid))
+        cache.put(BACKUP, a_body(2, uid=uid, engine=engine))
+        cache.put(BACKUP, a_body(3, uid=uid, engine=engine, id=number))
+        cache.put(BACKUP, a_body(4, uid=uid, engine=engine, id=number, **finished()))
+        cache.remove(KEY, uid)
+    kept = {name: value for name, value in vars(cache).items() if name != "_buried"}
+    for name, value in kept.items():
+        assert not any(value.values() if isinstance(value, dict) else value), name

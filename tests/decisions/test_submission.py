@@ -36,6 +36,7 @@ from backup_operator.decisions.steps import (
 from backup_operator.decisions.submission import SETTLE
 from backup_operator.resources.backup_status import Phase
 from fixtures.facts import (
+    ENGINE,
     HOUR,
     NAME,
     NOON,
@@ -46,6 +47,7 @@ from fixtures.facts import (
     a_status,
     a_submission,
     observed,
+    some_metadata,
     wire_ms,
 )
 
@@ -282,3 +284,31 @@ def test_an_unlisted_server_error_does_not_fail_the_backup() -> None:
     assert isinstance(decision, Report)
     assert decision.standing.verdict is None
     assert decision.until == NOON + timedelta(seconds=2)
+
+
+def test_a_crowd_that_waits_for_a_busy_engine_asks_once_a_second_however_large_it_is() -> None:
+    crowd, minute = 500, 60 * SECOND
+    memory = Recollection(answer=refused(CreateBackupErrors.HOST_BUSY, attempt=9))
+    status = a_status(submission=a_submission(attempts=9), engine=ENGINE)
+    wanted = a_spec(busy_timeout="24h")
+
+    def asks_after(number: int, waited: timedelta, waiting: int) -> bool:
+        metadata = some_metadata(uid=f"u-{number}")
+        seen = observed(status, metadata=metadata, memory=memory, crowd=waiting)
+        return isinstance(decide(wanted, seen, NOON + waited), WriteAhead)
+
+    for minutes in (2, 5, 8):
+        asked = sum(asks_after(one, minutes * minute, crowd) for one in range(crowd))
+        earlier = sum(asks_after(one, (minutes - 1) * minute, crowd) for one in range(crowd))
+        assert 10 <= asked - earlier <= 90
+    assert all(asks_after(one, 10 * minute, 10 * crowd) for one in range(crowd)), "never longer"
+    assert all(asks_after(one, minute, 20) for one in range(crowd)), "a small crowd waits as one"
+
+
+def test_a_crowd_that_waits_looks_up_before_its_turn() -> None:
+    memory = Recollection(answer=refused(CreateBackupErrors.HOST_BUSY, attempt=9))
+    status = a_status(submission=a_submission(attempts=9), engine=ENGINE)
+    decision = decide(a_spec(), observed(status, memory=memory, crowd=900), NOON + SECOND)
+    assert isinstance(decision, Report)
+    assert decision.until is not None
+    assert decision.until <= NOON + 31 * SECOND

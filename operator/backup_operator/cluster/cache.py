@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from backup_operator.cluster.entries import Entry, Key, build_entry, build_key, version_of
-from backup_operator.resources.group import Kind
+from backup_operator.resources.group import BACKUP, Kind
 
 __all__ = ["Entry", "Key", "ObjectCache", "build_key"]
 
@@ -22,6 +22,7 @@ class ObjectCache:
         self._referring: dict[Key, set[Key]] = defaultdict(set)
         self._by_record: dict[tuple[str, int], Key] = {}
         self._unfinished_records: dict[str, set[int]] = {}
+        self._unanswered: dict[str, set[Key]] = {}
         self._deleting: dict[str, dict[Key, datetime]] = {}
         self._buried: OrderedDict[str, None] = OrderedDict()
         self._listeners: list[Callable[[Entry], None]] = []
@@ -86,6 +87,10 @@ class ObjectCache:
         """Return the ids of the records of one engine whose Backups wait for a change."""
         return frozenset(self._unfinished_records.get(engine_uid, ()))
 
+    def count_unanswered(self, engine_uid: str) -> int:
+        """Count the Backups that one engine was asked for, or will be, and has no record of."""
+        return len(self._unanswered.get(engine_uid, ()))
+
     def records(self, engine_uid: str) -> frozenset[int]:
         """Return the ids of all records of one engine that belong to Backups."""
         return frozenset(number for uid, number in self._by_record if uid == engine_uid)
@@ -111,7 +116,11 @@ class ObjectCache:
             self._unfinished[entry.key.kind].add(entry.key)
         for key in entry.refers_to:
             self._referring[key].add(entry.key)
-        if entry.engine_uid is None or entry.record_id is None:
+        if entry.engine_uid is None:
+            return
+        if entry.record_id is None:
+            if entry.key.kind == BACKUP.kind and not entry.is_finished:
+                self._unanswered.setdefault(entry.engine_uid, set()).add(entry.key)
             return
         self._by_record[entry.engine_uid, entry.record_id] = entry.key
         if not entry.is_finished:
@@ -126,7 +135,10 @@ class ObjectCache:
             referring.discard(entry.key)
             if not referring:
                 del self._referring[key]
-        if entry.engine_uid is None or entry.record_id is None:
+        if entry.engine_uid is None:
+            return
+        self._unanswered.get(entry.engine_uid, set()).discard(entry.key)
+        if entry.record_id is None:
             return
         if self._by_record.get((entry.engine_uid, entry.record_id)) == entry.key:
             del self._by_record[entry.engine_uid, entry.record_id]

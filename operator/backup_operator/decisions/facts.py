@@ -132,6 +132,7 @@ class Observed:
     """Everything that a decision about one Backup rests on.
 
     ``record`` None: not asked for. ``is_held``: too many archives were to be deleted at once.
+    ``crowd``: how many Backups wait for the engine to accept them, this one included.
     """
 
     metadata: ObjectMetadata
@@ -141,3 +142,4 @@ class Observed:
     record: BackupRecord | RecordGone | None = None
     memory: Recollection = field(default_factory=Recollection)
     is_held: bool = False
+    crowd: int = 1

@@ -4,7 +4,9 @@ An attempt is stored before its POST. Afterwards it is refused (certain: no back
 id is known) or lost; only what is lost is looked for, and only a look allows the next attempt.
 """
 
+import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -42,6 +44,8 @@ backup, for the name is unique (409/1005), but it costs a refusal that needs exp
 
 FIRST_PAUSE: Final = timedelta(seconds=2)
 LONGEST_PAUSE: Final = timedelta(minutes=1)
+LONGEST_TURN: Final = timedelta(minutes=10)
+TURN_LOOK: Final = timedelta(seconds=30)
 DEPLOY_LOOK: Final = timedelta(seconds=2)
 DEPLOY_PAUSE: Final = timedelta(seconds=30)
 RECHECK: Final = timedelta(minutes=1)
@@ -223,11 +227,26 @@ def _decide_busy(refusal: Refusal, wanted: BackupSpec, seen: Observed, now: date
     gives_up_at = _busy_since(seen, refusal) + wanted.busy_timeout
     if now >= gives_up_at:
         return Report(failed(_busy_timeout(refusal, wanted)))
-    after = min(refusal.at + pause_after(refusal.attempt), gives_up_at)
+    after = min(refusal.at + _await_turn(refusal, seen), gives_up_at)
     until = f"{gives_up_at:%Y-%m-%d %H:%M:%S} UTC"
     message = f"{describe_refusal(refusal, wanted)} Waiting until {until}."
     waiting_for = pending(refusal_reason(refusal.row), message, is_busy=True)
-    return _attempt_again(seen, now, after, waiting_for)
+    decision = _attempt_again(seen, now, after, waiting_for)
+    if isinstance(decision, Report):  # the crowd may be gone before
+        return replace(decision, until=min(after, now + TURN_LOOK))
+    return decision
+
+
+def _await_turn(refusal: Refusal, seen: Observed) -> timedelta:
+    """Return how long a Backup waits before it asks a busy engine again.
+
+    A crowd asks once a second on average, however many wait: each draws its turn by lot, the same
+    one whenever it is asked.
+    """
+    drawn = hashlib.sha256(f"{seen.metadata.uid}/{refusal.attempt}".encode()).digest()
+    lot = int.from_bytes(drawn[:4]) / 2**32
+    turn = min(LONGEST_TURN, timedelta(seconds=2 * (seen.crowd - 1) * lot))
+    return max(pause_after(refusal.attempt), turn)
 
 
 def _decide_staged(refusal: Refusal, wanted: BackupSpec, seen: Observed, now: datetime) -> Decision:

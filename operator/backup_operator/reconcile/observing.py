@@ -89,6 +89,7 @@ class Observer:
                 record=record,
                 memory=seen.memory,
                 is_held=self._is_held(entry, seen, engine, now),
+                crowd=self._cache.count_unanswered(engine.link.uid) if engine is not None else 1,
             ),
             engine,
         )
