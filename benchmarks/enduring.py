@@ -53,7 +53,8 @@ async def measure_cycles(kubeconfig: Path, cycles: int, folder: Path) -> Cycles:
         scene = Scene(cluster, appliance, None, namespace)  # type: ignore[arg-type]
         await scene.create_engine()
         appliance.backup_seconds = 0.0  # each ends at the next look
-        began, done, grown = time.perf_counter(), 0, []
+        began, done = time.perf_counter(), 0
+        grown: list[float] = []
         async with operator(kubeconfig, namespace, folder / f"{namespace}.log") as one:
             await scene.engine_condition("Ready", "True", "Connected", within_s=60)
             while done < cycles:
