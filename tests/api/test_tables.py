@@ -41,7 +41,15 @@ from backup_api.extensions.engine import DESCRIBE_ENGINE
 from backup_api.extensions.hosts import LIST_ENGINE_HOSTS
 from backup_api.extensions.restores import RESTORE_EXTENSION
 from backup_api.extensions.verification import VERIFICATION_EXTENSION
-from backup_api.recipes import configuring, deleting, deploying, restoring, start_up, waiting
+from backup_api.recipes import (
+    backing_up,
+    configuring,
+    deleting,
+    deploying,
+    restoring,
+    start_up,
+    waiting,
+)
 from backup_api.recipes import exceptions as recipe_exceptions
 from backup_api.recipes.exceptions import RecipeError
 
@@ -197,13 +205,24 @@ PUBLIC: dict[ModuleType, set[str]] = {
     },
     configuring: {"build_change", "change_configuration", "list_differences"},
     deleting: {"delete_backup"},
+    backing_up: {
+        "CreateStep",
+        "back_up",
+        "decide_after_trouble",
+        "find_data_obstacle",
+        "find_flaw",
+    },
     deploying: {"DeployStep", "decide_after_trouble", "deploy", "find_failure"},
     recipe_exceptions: {
+        "BackupFailedError",
+        "BackupGoneError",
         "CredentialsWantedError",
         "DeployFailedError",
+        "NameInUseError",
         "NotInForceError",
         "NotInTimeError",
         "NotRestorableError",
+        "NotUsableError",
         "RecipeError",
         "RestoreGoneError",
         "RestoreInTheWayError",

@@ -4,6 +4,10 @@ RecipeError
 ├── NotInTimeError
 ├── DeployFailedError
 ├── NotInForceError
+├── NameInUseError
+├── BackupFailedError
+├── BackupGoneError
+├── NotUsableError
 ├── NotRestorableError
 ├── RestoreInTheWayError
 ├── RestoreGoneError
@@ -25,6 +29,22 @@ class DeployFailedError(RecipeError):
 
 class NotInForceError(RecipeError):
     """After the deploy the deployed configuration is not the one that was asked for."""
+
+
+class NameInUseError(RecipeError):
+    """Another backup has the name."""
+
+
+class BackupFailedError(RecipeError):
+    """The backup ended FAILED."""
+
+
+class BackupGoneError(RecipeError):
+    """Somebody cancelled or deleted the backup, or its archive went, before it was over."""
+
+
+class NotUsableError(RecipeError):
+    """The backup ended in SUCCESS, and yet its archive cannot be restored here (spec §9)."""
 
 
 class NotRestorableError(RecipeError):
