@@ -25,6 +25,7 @@ class EngineProtocol(HttpToolsProtocol):
     url = b""  # before the first request
     _is_in_head = False
     _head_bytes = 0
+    _body_left = 0
     _unheard_bytes: int | None = None  # what came after the refusal that ends the connection
 
     def on_message_begin(self) -> None:
@@ -35,7 +36,14 @@ class EngineProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Serve the request; its body may still be coming."""
         self._is_in_head = False
+        # the parser reads no body behind an offer of another protocol, which is not taken up here
+        self._body_left = self._find_length() if self.parser.should_upgrade() else 0
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Tell the end of the body, unless the parser only believes so."""
+        if not self._body_left:
+            super().on_message_complete()
 
     def data_received(self, data: bytes) -> None:
         """Read on, or leave unheard what follows a refusal that ends the connection."""
@@ -45,17 +53,34 @@ class EngineProtocol(HttpToolsProtocol):
                 self.transport.close()
             return
         self._unset_keepalive_if_required()
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            return  # nothing else is spoken here; the request itself is served
-        except httptools.HttpParserError as trouble:
-            self._refuse(judge_unreadable(len(self.url), 0, str(trouble)))
-            return
+        left = data
+        while left:
+            if self._body_left:
+                piece, left = left[: self._body_left], left[self._body_left :]
+                self._body_left -= len(piece)
+                self.on_body(piece)
+                self.on_message_complete()
+                continue
+            try:
+                self.parser.feed_data(left)
+            except httptools.HttpParserUpgrade as offer:
+                left = left[offer.args[0] :]
+            except httptools.HttpParserError as trouble:
+                self._refuse(judge_unreadable(len(self.url), 0, str(trouble)))
+                return
+            else:
+                break
         if self._is_in_head:
             self._head_bytes += len(data)
             if self._head_bytes > MAX_UNREAD_BYTES:
                 self._refuse(judge_unreadable(len(self.url), self._head_bytes))
+
+    def _find_length(self) -> int:
+        """Find how long the body of a request is that offers another protocol."""
+        headers = dict(self.headers)
+        if b"transfer-encoding" in headers:
+            raise ValueError("a body in chunks behind an offer of another protocol")
+        return int(headers.get(b"content-length", b"0"))
 
     def _refuse(self, refusal: RefusalError) -> None:
         """Refuse what is no HTTP, or has a head without end, and close the connection."""

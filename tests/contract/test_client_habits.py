@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from urllib.parse import urlsplit
 
 import pytest
@@ -168,6 +169,37 @@ async def test_a_client_that_waits_for_continue_is_told_to(talk: Conversation) -
     await talk.server.settle()
 
     assert b"HTTP/1.1 201" in answer
+
+
+async def test_an_offer_of_http_2_is_left_unanswered_and_harmless(talk: Conversation) -> None:
+    """Java's client offers it on plain connections, and curl with --http2 (RFC 9113 §3.1)."""
+    client = talk.server.client
+    address = urlsplit(client.url)
+    body = json.dumps({"name": unique_name(), "configuration_id": 1}).encode()
+    offer = {
+        "Host": address.netloc,
+        **client.credentials,
+        "Connection": "Upgrade, HTTP2-Settings",
+        "Upgrade": "h2c",
+        "HTTP2-Settings": "AAMAAABkAAQAAP__",
+    }
+    sent = {**offer, **CONFIG, "Content-Length": str(len(body)), "Connection": "close, Upgrade"}
+    requests = [(f"GET /api{BACKUPS}/0", offer, b""), (f"POST /api{BACKUPS}", sent, body)]
+    reader, writer = await asyncio.open_connection(
+        address.hostname, address.port, ssl=client.context
+    )
+    async with asyncio.timeout(20):
+        for line, headers, content in requests:
+            lines = [f"{line} HTTP/1.1", *(f"{k}: {v}" for k, v in headers.items()), "", ""]
+            writer.write("\r\n".join(lines).encode() + content)
+            head = await reader.readuntil(b"\r\n\r\n")
+            found = re.search(rb"(?i)content-length: (\d+)", head)
+            assert found is not None
+            await reader.readexactly(int(found[1]))
+            assert head.split()[1] == (b"404" if not content else b"201")
+        writer.close()
+        await writer.wait_closed()
+    await talk.server.settle()
 
 
 async def test_every_answer_tells_the_time(talk: Conversation) -> None:
