@@ -1,6 +1,7 @@
 """The engine as a process: start, stop, kill -9, a second one on the same data."""
 
 import asyncio
+import base64
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 from backup_api.backups import BackupType, CreateBackup, RecordStatus
 from backup_api.client import BackupApiClient, ClientOptions
 from backup_api.credentials import SecToken, Trust
+from backup_engine.auth.passwords import hash_password
 from fixtures.engine import EngineProcess, running_engine
 from listserver import ListServer
 from localengine import TOKEN
@@ -22,6 +24,8 @@ from localengine import TOKEN
 pytestmark = pytest.mark.process
 
 HELD = "/api/v1/secrets"
+PASSWORD = "correct horse battery staple"
+WRONG = "a-token-that-nobody-knows"
 
 
 @pytest.fixture
@@ -152,6 +156,46 @@ async def test_a_taken_port_is_explained(process: EngineProcess, tmp_path: Path)
     )
     assert code == 3
     assert f"cannot listen on {address}" in said
+
+
+async def test_no_secret_is_in_the_whole_log_of_an_engine_even_at_debug(
+    tmp_path: Path, source: ListServer
+) -> None:
+    users = tmp_path / "users"
+    users.write_text(f"eva:{hash_password(PASSWORD)}\n")
+    options = ("--log-level", "debug", "--users-file", str(users))
+    kubeconfig = source.kubeconfig(tmp_path)
+    secrets = {PASSWORD, WRONG, base64.b64encode(f"eva:{PASSWORD}".encode()).decode()}
+    with running_engine(tmp_path / "engine", kubeconfig, *options) as engine:
+        secrets.add(engine.token)
+        async with client_of(engine) as client:
+            created = await client.create_backup(
+                CreateBackup(name="first", configuration_id=1), BackupType.CONFIG
+            )
+            await until(client, created.id, RecordStatus.SUCCESS)
+        async with httpx2.AsyncClient(base_url=engine.url, verify=False, timeout=60) as client:
+            place = "/api/backup_and_restore/backups"
+            logged_in = await client.get(place, auth=("eva", PASSWORD))
+            assert logged_in.status_code == 200
+            cookie = logged_in.cookies["SEC"]
+            secrets.add(cookie)
+            assert (await client.delete(f"{place}/{created.id}")).status_code == 202  # by cookie
+            client.cookies.clear()
+            for headers in (
+                {"SEC": WRONG},
+                {"Authorization": f"Bearer {WRONG}"},
+                {"Authorization": f"Basic {WRONG}"},
+                {"SEC": engine.token, "Version": "x"},
+                {"SEC": engine.token, "backup_type": "nonsense"},
+            ):
+                assert (await client.post(place, headers=headers, json={})).is_error
+        key = (engine.data_dir / "tls" / "ca.key").read_text().splitlines()[1]
+        secrets.add(key)
+        log = engine.log
+    assert "status=201" in log
+    assert "status=401" in log
+    assert "DEBUG" in log
+    assert [secret for secret in secrets if secret in log] == []
 
 
 async def test_given_tokens_and_plain_http_on_loopback(tmp_path: Path, source: ListServer) -> None:
