@@ -13,7 +13,14 @@ import pytest
 from appliance.journal import SeenRequest
 from backup_api.pacing import RetryPolicy
 from backup_operator.decisions.circuit import FIRST_PAUSE_S
-from fixtures.population import cycle, list_backups, place, side_by_side
+from fixtures.population import (
+    WINDOW_S,
+    cycle,
+    find_busiest,
+    list_backups,
+    place,
+    side_by_side,
+)
 from fixtures.scene import GROUP, Body, Scene, find_condition
 
 pytestmark = [pytest.mark.cluster, pytest.mark.process, pytest.mark.timeout(600)]
@@ -21,7 +28,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.process, pytest.mark.timeout(600)
 POLLS = 6
 MANY = 1000
 ALL_WITHIN_S = 200.0
-MOST_KIB_PER_BACKUP = 16.0  # of so few; benchmarks/operating.py looks at ten thousand
+MOST_KIB_PER_BACKUP = 32.0  # of so few; benchmarks/operating.py looks at ten thousand
 
 
 async def watch_requests(scene: Scene) -> Counter[str]:
@@ -102,8 +109,8 @@ async def test_an_engine_down_for_an_hour_is_left_in_peace_and_then_everything_i
     up_at = len(scene.appliance.requests)
     await until_all(scene, pending + 1, is_complete)
     assert scene.created() == pending + 1
-    rates = Counter(int(one.time_s) for one in scene.appliance.requests[up_at:])
-    assert max(rates.values()) <= 50 + 15  # spec.requestsPerSecond of the scene, and its burst
+    asked = scene.appliance.requests[up_at:]
+    assert find_busiest(asked) <= 50 + 15 / WINDOW_S  # spec.requestsPerSecond, and its burst
 
 
 def reason_of(backup: Body) -> str | None:
@@ -142,7 +149,7 @@ async def test_memory_is_flat_however_many_backups_come_and_go(
         await cycle(scene, first, batch)
         assert scene.operator.process is not None
         grown.append(read_rss_kib(scene.operator.process.pid))
-    assert (grown[-1] - grown[0]) / (batch * 3) <= MOST_KIB_PER_BACKUP, grown
+    assert (grown[3] - grown[1]) / (batch * 2) <= MOST_KIB_PER_BACKUP, grown  # the first warm up
 
 
 def read_rss_kib(pid: int) -> int:

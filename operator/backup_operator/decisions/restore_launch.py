@@ -228,6 +228,8 @@ def _launch(seen: RestoreSeen, record: RestoreRecord, now: datetime) -> RestoreD
 def _tell_progress(view: RestoreView) -> str:
     progress = view.progress
     if progress is None or not progress.total:
+        if view.is_in_cluster:
+            return "The engine begins to restore."
         return "The engine restores; an appliance stops all of its services meanwhile."
     trouble = f", {progress.failed} in trouble" if progress.failed else ""
     return f"Restoring: {progress.settled} of {progress.total} objects{trouble}."

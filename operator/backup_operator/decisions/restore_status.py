@@ -86,7 +86,7 @@ def _judge(
     over, good = standing.is_over, standing.is_good
     bad = over and not good
     ended = reason if over else "NotFinished"
-    told = message if over else ""
+    told = message if over else "The restore has not finished."
     failed = over and standing.failure is not None
     waits = not over and not good
     wanted = (
@@ -94,13 +94,20 @@ def _judge(
         if standing.wants_credentials
         else ()
     )
-    approval = "Approved" if is_approved else "NotApproved"
+    plan = ("PlanReady", "status.plan tells what would change.")
+    no_plan = ("NoPlanYet", "No plan has been computed yet.")
+    approval = ("Approved", "The plan is approved.")
+    no_approval = ("NotApproved", "The plan has not been approved.")
     return (
         Judgement(ConditionType.READY, truth(good), reason, message),
         Judgement(ConditionType.RECONCILING, truth(waits), reason, message),
         Judgement(ConditionType.STALLED, truth(standing.is_stalled or bad), reason, message),
-        Judgement(ConditionType.PLANNED, truth(has_plan), "PlanReady" if has_plan else "NoPlanYet"),
-        Judgement(ConditionType.APPROVED, truth(is_approved), approval),
+        Judgement(ConditionType.PLANNED, truth(has_plan), *(plan if has_plan else no_plan)),
+        Judgement(
+            ConditionType.APPROVED,
+            truth(is_approved),
+            *(approval if is_approved else no_approval),
+        ),
         Judgement(ConditionType.COMPLETE, truth(over and good), ended, told),
         Judgement(ConditionType.FAILED, truth(failed), ended, told),
         Judgement(ConditionType.FINISHED, truth(over), ended, told),

@@ -105,7 +105,7 @@ def _judge(standing: Standing, stored: BackupStatus) -> tuple[Judgement, ...]:
     if verdict is Verdict.SUCCEEDED and not good:
         reason, message = valid.reason, valid.message
     ended = standing.reason if finished else "NotFinished"
-    told = standing.message if finished else ""
+    told = standing.message if finished else "The backup has not finished."
     busy = (
         (Judgement(ConditionType.BUSY, ConditionStatus.TRUE, reason, message),)
         if standing.is_busy
@@ -172,10 +172,12 @@ def _judge_archive(standing: Standing) -> tuple[Judgement, Judgement]:
                 ),
             ),
         )
-    unknown = standing.reason if standing.verdict is not None else "NotFinished"
+    unknown, message = "NotFinished", "Known once the backup has finished."
+    if standing.verdict is not None:
+        unknown, message = standing.reason, "There is no archive to judge."
     return (
-        Judgement(ConditionType.VALID, ConditionStatus.UNKNOWN, unknown),
-        Judgement(ConditionType.COMPATIBLE, ConditionStatus.UNKNOWN, unknown),
+        Judgement(ConditionType.VALID, ConditionStatus.UNKNOWN, unknown, message),
+        Judgement(ConditionType.COMPATIBLE, ConditionStatus.UNKNOWN, unknown, message),
     )
 
 
@@ -193,5 +195,5 @@ def _judge_flag(
     type_: ConditionType, flag: bool | None, good: tuple[str, str], bad: tuple[str, str]
 ) -> Judgement:
     if flag is None:
-        return Judgement(type_, ConditionStatus.UNKNOWN, "NotReported")
+        return Judgement(type_, ConditionStatus.UNKNOWN, "NotReported", "The engine does not say.")
     return Judgement(type_, truth(flag), *(good if flag else bad))
