@@ -10,8 +10,9 @@ from backup_api.hosts import HostStatus
 from backup_operator.decisions.conditions import Judgement, merge_conditions, truth
 from backup_operator.decisions.facts import EngineSeen
 from backup_operator.decisions.refusals import cut
+from backup_operator.resources.backup_status import NamedEngine
 from backup_operator.resources.host import BackupHostSpec, HostType
-from backup_operator.resources.host_status import BackupHostStatus, HostEngine
+from backup_operator.resources.host_status import BackupHostStatus
 from backup_operator.resources.parts import ConditionType, ObjectMetadata
 
 SOON: Final = timedelta(seconds=5)
@@ -129,7 +130,7 @@ def build_host_status(seen: HostSeen, standing: HostStanding, now: datetime) -> 
     }
     identity = seen.engine.identity
     if identity is not None:
-        update["engine"] = HostEngine(name=identity.name, uid=identity.uid)
+        update["engine"] = NamedEngine(name=identity.name, uid=identity.uid)
     if record is not None or seen.hosts is not None:
         update |= _mirror(record)
     return seen.status.model_copy(update=update)

@@ -7,13 +7,12 @@ from pydantic import Field
 
 from backup_api.backups import AppDeploymentLocation, BackupType, RecordStatus
 from backup_operator.resources.parts import (
-    Condition,
     Conditions,
     Flag,
     Integer,
+    ObjectStatus,
     ResourcePart,
     Timestamp,
-    find_condition,
 )
 
 
@@ -62,23 +61,25 @@ class Failure(ResourcePart):
     message: str = Field(default="", description="The cause in a sentence, for people.")
 
 
-class EngineIdentity(ResourcePart):
-    """The engine that was asked; kept here so that edits of the BackupEngine do not matter."""
+class NamedEngine(ResourcePart):
+    """The engine that an object belongs to."""
 
     name: str = Field(description="Name of the BackupEngine.")
     uid: str | None = Field(default=None, description="Uid of the BackupEngine.")
+
+
+class EngineIdentity(NamedEngine):
+    """The engine that was asked; kept here so that edits of the BackupEngine do not matter."""
+
     url: str | None = Field(default=None, description="URL of the engine at that time.")
     api_version: str | None = Field(
         default=None, description="Version of the API that was spoken, such as `26.0`."
     )
 
 
-class BackupStatus(ResourcePart):
+class BackupStatus(ObjectStatus):
     """What became of the request; the members of the engine's answer are among these."""
 
-    observed_generation: Annotated[Integer, Field(ge=0)] | None = Field(
-        default=None, description="Generation of the spec that this status is about."
-    )
     phase: Phase | None = Field(
         default=None, description="Summary for people; programs read the conditions."
     )
@@ -159,7 +160,3 @@ class BackupStatus(ResourcePart):
             " Reconciling and Stalled for tools that follow kstatus."
         ),
     )
-
-    def find_condition(self, type_: str) -> Condition | None:
-        """Find the condition of that type; None means it was never judged."""
-        return find_condition(self.conditions, type_)

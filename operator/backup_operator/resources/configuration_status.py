@@ -6,17 +6,15 @@ from pydantic import Field
 
 from backup_operator.resources.backup_status import EngineIdentity
 from backup_operator.resources.parts import (
-    Condition,
     Conditions,
     Flag,
     Integer,
+    ObjectStatus,
     ResourcePart,
     Timestamp,
-    find_condition,
 )
 from backup_operator.resources.rules import LIST_TYPE
 
-Count = Annotated[Integer, Field(ge=0)]
 Names = Annotated[tuple[str, ...], Field(max_length=20)]
 
 
@@ -97,12 +95,9 @@ class Drift(ResourcePart):
     )
 
 
-class BackupConfigurationStatus(ResourcePart):
+class BackupConfigurationStatus(ObjectStatus):
     """What is staged, what is in force, and how far a deploy is."""
 
-    observed_generation: Count | None = Field(
-        default=None, description="Generation of the spec that this status is about."
-    )
     engine: EngineIdentity | None = Field(
         default=None, description="The engine that is configured; absent: not known yet."
     )
@@ -131,7 +126,3 @@ class BackupConfigurationStatus(ResourcePart):
             " are for tools that follow kstatus."
         ),
     )
-
-    def find_condition(self, type_: str) -> Condition | None:
-        """Find the condition of that type; None means it was never judged."""
-        return find_condition(self.conditions, type_)

@@ -13,13 +13,12 @@ from backup_operator.resources.durations import Between, Duration
 from backup_operator.resources.engine_access import AllowedNamespaces, EngineAuth, EngineTls
 from backup_operator.resources.group import DEFAULT_ENGINE_ANNOTATION
 from backup_operator.resources.parts import (
-    Condition,
     Conditions,
     Integer,
     ObjectMetadata,
+    ObjectStatus,
     ResourcePart,
     Timestamp,
-    find_condition,
 )
 from backup_operator.resources.reading import parse_spec, read_status
 from backup_operator.resources.rules import LIST_MAP_KEYS, LIST_TYPE, CelRule, Matches, broken
@@ -119,12 +118,9 @@ class EngineHost(ResourcePart):
     )
 
 
-class BackupEngineStatus(ResourcePart):
+class BackupEngineStatus(ObjectStatus):
     """What the operator knows about the engine."""
 
-    observed_generation: Annotated[Integer, Field(ge=0)] | None = Field(
-        default=None, description="Generation of the spec that this status is about."
-    )
     product_version: str | None = Field(
         default=None, description="Version of the product behind the API."
     )
@@ -159,10 +155,6 @@ class BackupEngineStatus(ResourcePart):
             " and lets the operator in; Reconciling and Stalled are for tools that follow kstatus."
         ),
     )
-
-    def find_condition(self, type_: str) -> Condition | None:
-        """Find the condition of that type; None means it was never judged."""
-        return find_condition(self.conditions, type_)
 
 
 @dataclass(frozen=True, slots=True)

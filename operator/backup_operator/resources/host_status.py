@@ -1,34 +1,20 @@
 """What a BackupHost says of itself: what its engine has staged, and what is in force there."""
 
-from typing import Annotated
-
 from pydantic import Field
 
+from backup_operator.resources.backup_status import NamedEngine
 from backup_operator.resources.parts import (
-    Condition,
     Conditions,
+    Count,
     Integer,
-    ResourcePart,
-    find_condition,
+    ObjectStatus,
 )
 
-Generation = Annotated[Integer, Field(ge=0)]
 
-
-class HostEngine(ResourcePart):
-    """The engine that the host belongs to."""
-
-    name: str = Field(description="Name of the BackupEngine.")
-    uid: str | None = Field(default=None, description="Uid of the BackupEngine.")
-
-
-class BackupHostStatus(ResourcePart):
+class BackupHostStatus(ObjectStatus):
     """What the engine makes of the host, as far as the operator knows."""
 
-    observed_generation: Generation | None = Field(
-        default=None, description="Generation of the spec that this status is about."
-    )
-    engine: HostEngine | None = Field(
+    engine: NamedEngine | None = Field(
         default=None, description="The engine that the host belongs to; absent: not known yet."
     )
     host_id: Integer | None = Field(
@@ -52,10 +38,10 @@ class BackupHostStatus(ResourcePart):
             " Absent: the host has never been deployed."
         ),
     )
-    staged_generation: Generation | None = Field(
+    staged_generation: Count | None = Field(
         default=None, description="Generation of the spec that the engine has staged."
     )
-    deployed_generation: Generation | None = Field(
+    deployed_generation: Count | None = Field(
         default=None,
         description="Generation of the spec that is in force; absent: none has been deployed.",
     )
@@ -68,7 +54,3 @@ class BackupHostStatus(ResourcePart):
             " and Stalled are for tools that follow kstatus."
         ),
     )
-
-    def find_condition(self, type_: str) -> Condition | None:
-        """Find the condition of that type; None means it was never judged."""
-        return find_condition(self.conditions, type_)

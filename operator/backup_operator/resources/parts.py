@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import (
     AwareDatetime,
@@ -148,6 +148,23 @@ Conditions = Annotated[
 def find_condition(conditions: Iterable[Condition], type_: str) -> Condition | None:
     """Find the condition of that type; None means it was never judged."""
     return next((condition for condition in conditions if condition.type == type_), None)
+
+
+Count = Annotated[Integer, Field(ge=0)]
+
+
+class ObjectStatus(ResourcePart):
+    """What the status of every kind has in common."""
+
+    observed_generation: Count | None = Field(
+        default=None, description="Generation of the spec that this status is about."
+    )
+    if TYPE_CHECKING:  # a field of each kind, for what its conditions mean is theirs to document
+        conditions: Conditions
+
+    def find_condition(self, type_: str) -> Condition | None:
+        """Find the condition of that type; None means it was never judged."""
+        return find_condition(self.conditions, type_)
 
 
 def describe(body: Mapping[str, Any]) -> str:

@@ -7,17 +7,15 @@ from pydantic import Field
 
 from backup_operator.resources.backup_status import EngineIdentity, Failure
 from backup_operator.resources.parts import (
-    Condition,
     Conditions,
+    Count,
     Flag,
     Integer,
+    ObjectStatus,
     ResourcePart,
     Timestamp,
-    find_condition,
 )
 from backup_operator.resources.rules import LIST_TYPE
-
-Count = Annotated[Integer, Field(ge=0)]
 
 
 class RestorePhase(StrEnum):
@@ -116,12 +114,9 @@ class ToldProgress(ResourcePart):
     counts: ObjectCounts | None = Field(default=None, description="Objects by what became of them.")
 
 
-class RestoreStatus(ResourcePart):
+class RestoreStatus(ObjectStatus):
     """The plan, how far the restore is, and how it ended."""
 
-    observed_generation: Count | None = Field(
-        default=None, description="Generation of the spec that this status is about."
-    )
     phase: RestorePhase | None = Field(
         default=None, description="Summary for people; programs read the conditions."
     )
@@ -184,7 +179,3 @@ class RestoreStatus(ResourcePart):
             " kstatus."
         ),
     )
-
-    def find_condition(self, type_: str) -> Condition | None:
-        """Find the condition of that type; None means it was never judged."""
-        return find_condition(self.conditions, type_)

@@ -5,16 +5,13 @@ from typing import Annotated
 from pydantic import Field
 
 from backup_operator.resources.parts import (
-    Condition,
     Conditions,
-    Integer,
+    Count,
+    ObjectStatus,
     ResourcePart,
     Timestamp,
-    find_condition,
 )
 from backup_operator.resources.rules import LIST_TYPE
-
-Count = Annotated[Integer, Field(ge=0)]
 
 
 class BackupCounts(ResourcePart):
@@ -32,12 +29,9 @@ class BackupCounts(ResourcePart):
     )
 
 
-class BackupScheduleStatus(ResourcePart):
+class BackupScheduleStatus(ObjectStatus):
     """What ran, what runs, and what comes next."""
 
-    observed_generation: Count | None = Field(
-        default=None, description="Generation of the spec that this status is about."
-    )
     observed_schedule: str | None = Field(
         default=None,
         description=(
@@ -86,7 +80,3 @@ class BackupScheduleStatus(ResourcePart):
             " Reconciling and Stalled are for tools that follow kstatus."
         ),
     )
-
-    def find_condition(self, type_: str) -> Condition | None:
-        """Find the condition of that type; None means it was never judged."""
-        return find_condition(self.conditions, type_)
