@@ -19,6 +19,7 @@ from listserver import ListServer
 from localengine import BACKUPS, DEPLOY, LocalEngine, local_engine
 
 HELD = "/api/v1/secrets"
+RESTORES = "/api/backup_and_restore/restores"
 PATIENT = Lease(300)  # no test waits for it to run out: that is simulated
 
 Pair = tuple[LocalEngine, LocalEngine]
@@ -66,6 +67,37 @@ async def test_two_hundred_parallel_creates_of_many_names_start_one_backup(pair:
     codes = Counter(answer.json().get("code", answer.status_code) for answer in answers)
     assert codes == {201: 1, 1015: 199}
     assert len((await pair[0].send("GET", BACKUPS)).json()) == 1
+
+
+async def test_a_restore_and_two_hundred_creates_at_once_never_run_together(pair: Pair) -> None:
+    pair[0].start()
+    backup_id = (await pair[0].create("first")).json()["id"]
+    await pair[0].until(backup_id, "SUCCESS")
+    await pair[0].stop()
+    body = {"backup_id": backup_id, "groups": ["DEPLOYMENT_CONFIG"]}
+    restore = await pair[0].send("POST", RESTORES, json=body)
+    assert restore.status_code == 201, restore.text
+
+    launch = pair[1].send(
+        "POST", f"{RESTORES}/{restore.json()['id']}", json={"status": "REQUESTING"}
+    )
+    launched, *answers = await asyncio.gather(
+        launch, *(pair[n % 2].create(f"b{n}") for n in range(200))
+    )
+
+    codes = Counter(answer.json().get("code", answer.status_code) for answer in answers)
+    outcome = launched.json().get("code", launched.status_code)
+    if outcome == 200:
+        assert codes == {1016: 200}
+    else:
+        assert outcome == 1015
+        assert codes == {201: 1, 1015: 199}
+
+
+async def test_what_one_engine_stages_keeps_all_from_beginning_backups(pair: Pair) -> None:
+    await pair[0].stage(configuration_backup_enabled=False)
+    answers = await asyncio.gather(*(pair[n % 2].create(f"b{n}") for n in range(50)))
+    assert Counter(answer.json()["code"] for answer in answers) == {1011: 50}
 
 
 async def test_parallel_deploys_are_one_deploy(pair: Pair) -> None:
