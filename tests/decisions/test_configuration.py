@@ -208,3 +208,16 @@ def test_every_decision_can_be_told(
         status = build_configuration_status(facts, decision.standing, now)
         assert BackupConfigurationStatus.model_validate(status.to_body()) == status
         assert decision.until is None or decision.until > now - INTERVAL
+
+
+def test_a_host_that_is_only_staged_is_deployed_before_it_is_configured() -> None:
+    named = spec(dataBackupHostConfiguration=[{"hostname": "shop"}])
+    staged = a_view(hosts={"console": 1}, staged_hosts=frozenset({"console", "shop"}))
+
+    assert decide_configuration(named, seen(staged), NOON) == DeployConfiguration()
+    asked = ConfigurationMemory(view=replace(staged, deploy=RUNNING), deploy_asked_at=NOON)
+    assert reason_of(decide_configuration(named, seen(memory=asked), NOON)) == "Deploying"
+    manual = spec(deploy="Manual", dataBackupHostConfiguration=[{"hostname": "shop"}])
+    assert reason_of(decide_configuration(manual, seen(staged), NOON)) == "AwaitingDeploy"
+    unknown = replace(staged, staged_hosts=frozenset({"console"}))
+    assert reason_of(decide_configuration(named, seen(unknown), NOON)) == "HostUnknown"

@@ -53,7 +53,11 @@ def decide_configuration(
         return LookAtConfiguration(with_hosts=_names_hosts(wanted))
     missing = _find_missing_host(wanted, view)
     if missing is not None:
-        return ConfigurationReport(missing, view.at + min(RECHECK, seen.interval))
+        where, hostname = missing
+        if hostname in view.staged_hosts:  # only a deployed host can be configured
+            return _put_in_force(wanted, seen, view, (to_camel(_HOSTS),), now, is_staged=False)
+        standing = _host_unknown(where, hostname, view)
+        return ConfigurationReport(standing, view.at + min(RECHECK, seen.interval))
     members = build_members(wanted, view.hosts)
     unstaged = list_differing(members, view.staged)
     if unstaged:
@@ -122,16 +126,20 @@ def _names_hosts(wanted: BackupConfigurationSpec) -> bool:
 
 def _find_missing_host(
     wanted: BackupConfigurationSpec, view: ConfigurationView
-) -> ConfigurationStanding | None:
+) -> tuple[str, str] | None:
+    """Find the first host that is not deployed: where the spec names it, and its name."""
     for index, host in enumerate(wanted.data_backup_host_configuration or ()):
         if host.hostname is not None and host.hostname not in view.hosts:
-            known = ", ".join(sorted(view.hosts)[:NAMES_SHOWN]) or "none"
-            where = f"spec.dataBackupHostConfiguration[{index}].hostname"
-            message = f"{where}: the engine has no host {host.hostname}; it has {known}."
-            return ConfigurationStanding(
-                reason="HostUnknown", message=message, is_stalled=True, is_staged=False
-            )
+            return f"spec.dataBackupHostConfiguration[{index}].hostname", host.hostname
     return None
+
+
+def _host_unknown(where: str, hostname: str, view: ConfigurationView) -> ConfigurationStanding:
+    known = ", ".join(sorted(view.hosts)[:NAMES_SHOWN]) or "none"
+    message = f"{where}: the engine has no host {hostname}; it has {known}."
+    return ConfigurationStanding(
+        reason="HostUnknown", message=message, is_stalled=True, is_staged=False
+    )
 
 
 def _outranked(rival: str) -> ConfigurationStanding:
@@ -196,15 +204,29 @@ def _deploy(
             is_deployed=True,
         )
         return ConfigurationReport(standing, view.at + seen.interval)
+    return _put_in_force(wanted, seen, view, waiting, now)
+
+
+def _put_in_force(
+    wanted: BackupConfigurationSpec,
+    seen: ConfigurationSeen,
+    view: ConfigurationView,
+    waiting: tuple[str, ...],
+    now: datetime,
+    *,
+    is_staged: bool = True,
+) -> ConfigurationDecision:
+    """Deploy, or wait for a deploy; ``is_staged`` False: hosts first, then the members."""
     names = ", ".join(waiting[:NAMES_SHOWN])
     if not view.deploy.is_finished:
         percent = view.deploy.percent_complete
         far = f", {percent} % done" if percent is not None else ""
         message = f"A deploy is running{far}; {names} not in force yet."
-        return _wait("Deploying", message, waiting, view.at + DEPLOY_LOOK)
+        return _wait("Deploying", message, waiting, view.at + DEPLOY_LOOK, is_staged)
     if wanted.deploy is DeployMode.MANUAL:
         message = f"Staged, and waiting for somebody to deploy (spec.deploy: Manual): {names}."
-        return _wait("AwaitingDeploy", message, waiting, view.at + min(WAIT_LOOK, seen.interval))
+        until = view.at + min(WAIT_LOOK, seen.interval)
+        return _wait("AwaitingDeploy", message, waiting, until, is_staged)
     asked = seen.memory.deploy_asked_at
     if asked is None or now >= asked + DEPLOY_AGAIN:
         return DeployConfiguration()
@@ -213,16 +235,16 @@ def _deploy(
     again = asked + DEPLOY_AGAIN
     said = trouble or "The engine says that the deploy is over."
     message = f"{said} Not in force: {names}. The next deploy starts at {again:%H:%M:%S} UTC."
-    return _wait(reason, message, waiting, again)
+    return _wait(reason, message, waiting, again, is_staged)
 
 
 def _wait(
-    reason: str, message: str, waiting: tuple[str, ...], until: datetime
+    reason: str, message: str, waiting: tuple[str, ...], until: datetime, is_staged: bool
 ) -> ConfigurationReport:
     standing = ConfigurationStanding(
         reason=reason,
         message=message,
-        is_staged=True,
+        is_staged=is_staged,
         is_deployed=False,
         not_in_force=waiting,
     )

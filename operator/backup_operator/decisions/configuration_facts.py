@@ -16,13 +16,17 @@ from backup_operator.resources.parts import ObjectMetadata
 
 @dataclass(frozen=True, slots=True)
 class ConfigurationView:
-    """What the engine said at a moment; ``hosts`` by name, where the spec names some."""
+    """What the engine said at a moment; ``hosts`` by name, where the spec names some.
+
+    ``staged_hosts`` are the names of those that a deploy leaves there.
+    """
 
     at: datetime
     staged: BackupConfigurationRecord
     deployed: BackupConfigurationRecord
     deploy: DeployStatus
     hosts: Mapping[str, int] = field(default_factory=dict)
+    staged_hosts: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

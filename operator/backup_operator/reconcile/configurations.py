@@ -151,6 +151,7 @@ class ConfigurationReconciler:
         step: LookAtConfiguration,
     ) -> None:
         at = self._clock()
+        staged_hosts = await client.list_staged_hosts() if step.with_hosts else ()
         view = ConfigurationView(
             at=at,
             staged=await client.get_staged_configuration(spec.configuration_id),
@@ -161,6 +162,7 @@ class ConfigurationReconciler:
                 if step.with_hosts
                 else {}
             ),
+            staged_hosts=frozenset(host.hostname for host in staged_hosts if host.hostname),
         )
         self._remember(seen, view=view)
 
