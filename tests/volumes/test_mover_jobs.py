@@ -1,7 +1,7 @@
 """The Jobs that work on volumes: as built, as placed, as read back. Pure."""
 
 import json
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -9,7 +9,6 @@ import pytest
 from backup_engine.volumes.claims import build_chosen, choose_placement
 from backup_engine.volumes.errors import VolumeError
 from backup_engine.volumes.executor import HostRepository, RestoreRun, SnapshotRun
-from backup_engine.volumes.jobs import explain_waiting, find_end, is_started, parse_line
 from backup_engine.volumes.kopia import Load
 from backup_engine.volumes.mover_job import (
     REQUEST,
@@ -21,6 +20,7 @@ from backup_engine.volumes.mover_job import (
     build_restore_job,
     build_snapshot_job,
 )
+from backup_engine.volumes.mover_state import explain_waiting, find_end, is_started, parse_line
 from backup_engine.volumes.place import RepositoryPlaces
 from backup_engine.volumes.snapshots import Progress
 from backup_engine.volumes.volume import STRICT, Volume
@@ -122,6 +122,8 @@ def test_a_restore_writes_and_is_asked_what_it_is_to_write() -> None:
 
     assert pod["volumes"][0]["persistentVolumeClaim"] == {"claimName": "copy"}
     assert "readOnly" not in container["volumeMounts"][0]
+    above = PurePosixPath(container["volumeMounts"][0]["mountPath"]).parents
+    assert PurePosixPath(container["volumeMounts"][2]["mountPath"]) in above  # kopia writes there
     request = json.loads(next(e["value"] for e in container["env"] if e["name"] == REQUEST))
     assert (request["snapshot_id"], request["paths"], request["claim"]) == ("snap", ["a/b"], "copy")
     terms = pod["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]

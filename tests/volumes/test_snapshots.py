@@ -87,19 +87,39 @@ def test_of_two_snapshots_of_a_volume_the_first_one_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "progress"),
+    ("line", "progress", "rest"),
     [
         (
             " | 1 hashing, 3 hashed (1.5 KB), 2 cached (2 MB), uploaded 0 B, estimating...",
             Progress(5, 2_001_500),
+            "",
         ),
-        (" * 0 hashing, 0 hashed (0 B), 0 cached (0 B), uploaded 0 B", Progress()),
-        ("Snapshotting backup-engine@shop:/volumes ...", None),
-        (" | 1 hashing, x hashed (1 B), 0 cached (0 B), uploaded 0 B", None),
+        (" * 0 hashing, 0 hashed (0 B), 0 cached (0 B), uploaded 0 B", Progress(), ""),
+        ("Snapshotting backup-engine@shop:/volumes ...", None, None),
+        (" | 1 hashing, x hashed (1 B), 0 cached (0 B), uploaded 0 B", None, None),
+        ("Processed 7 (14 B) of 1001 (41.6 MB).     ", Progress(7, 14), ""),
+        (
+            (
+                "Processed 341 (24 MB) of 1001 (41.6 MB), skipped 2 (1 KB), ignored 3 errors"
+                " 7.8 MB/s (57.8%) remaining 1m1s."
+            ),
+            Progress(341, 24_000_000),
+            "",
+        ),
+        (
+            (
+                "Processed 886 (39.1 MB) of 1001 (41.6 MB) 6.4 MB/s (94.0%) remaining 0s.error"
+                " restoring: restore error: unlinkat /volumes/x: read-only file system"
+            ),
+            Progress(886, 39_100_000),
+            "error restoring: restore error: unlinkat /volumes/x: read-only file system",
+        ),
     ],
 )
-def test_progress_is_read_from_its_line_alone(line: str, progress: Progress | None) -> None:
-    assert parse_progress(line) == progress
+def test_progress_is_read_from_its_line_alone(
+    line: str, progress: Progress | None, rest: str | None
+) -> None:
+    assert parse_progress(line) == (progress, line if rest is None else rest)
 
 
 def test_maintenance_is_due_by_kopias_own_schedule() -> None:

@@ -202,8 +202,8 @@ async def _read_talk(child: asyncio.subprocess.Process, report: Report) -> str:
 
 
 def _take_line(line: str, report: Report, kept: deque[str]) -> None:
-    progress = parse_progress(line.rstrip())
+    progress, rest = parse_progress(line.rstrip())
     if progress is not None:
         report(progress)
-    elif line.strip():
-        kept.append(line.strip())
+    if rest.strip():
+        kept.append(rest.strip())

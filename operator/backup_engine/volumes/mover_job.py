@@ -211,10 +211,13 @@ def _build_pod(
     placement: Placement,
     is_reading: bool,
 ) -> Resource:
-    mount = {"name": "volume", "mountPath": f"{VOLUMES}/{volume.namespace}/{volume.claim}"}
+    path = f"{VOLUMES}/{volume.namespace}/{volume.claim}"
+    mount: dict[str, object] = {"name": "volume", "mountPath": path}
     claim: dict[str, object] = {"claimName": volume.claim}
+    # kopia looks for a file beside the folder it restores, and must be able to remove it
+    beside = {"name": "beside", "mountPath": VOLUMES}
     if is_reading:  # twice, for the kubelet mounts by one and the runtime by the other
-        mount["readOnly"] = True  # type: ignore[assignment]
+        mount["readOnly"] = True
         claim["readOnly"] = True
     pod: Resource = {
         "restartPolicy": "Never",
@@ -248,12 +251,17 @@ def _build_pod(
                     },
                 },
                 "terminationMessagePolicy": "File",
-                "volumeMounts": [mount, {"name": "scratch", "mountPath": "/tmp"}],  # noqa: S108
+                "volumeMounts": [
+                    mount,
+                    {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108
+                    *(() if is_reading else (beside,)),
+                ],
             }
         ],
         "volumes": [
             {"name": "volume", "persistentVolumeClaim": claim},
             {"name": "scratch", "emptyDir": {}},
+            *(() if is_reading else ({"name": "beside", "emptyDir": {}},)),
         ],
     }
     if placement.node is not None:

@@ -19,6 +19,11 @@ _PROGRESS: Final = re.compile(
     r" [|/\\*-] \d+ hashing, (?P<hashed>\d+) hashed \((?P<hashed_size>[\d.]+ [KMGTP]?B)\),"
     r" (?P<cached>\d+) cached \((?P<cached_size>[\d.]+ [KMGTP]?B)\), uploaded [\d.]+ [KMGTP]?B.*"
 )
+_RESTORED: Final = re.compile(
+    r"Processed (?P<files>\d+) \((?P<size>[\d.]+ [KMGTP]?B)\) of \d+ \([\d.]+ [KMGTP]?B\)"
+    r"(?:, skipped \d+ \([^)]*\))?(?:, ignored \d+ errors)?"
+    r"(?: [\d.]+ [KMGTP]?B/s \([\d.]+%\) remaining [\dhms]+)?\. *"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,15 +124,21 @@ def parse_maintenance(text: bytes, now: datetime) -> tuple[bool, bool]:
     return is_due[0], is_due[1]
 
 
-def parse_progress(line: str) -> Progress | None:
-    """Read one line of kopia's progress; None: the line is something else."""
-    found = _PROGRESS.fullmatch(line)
-    if found is None:
-        return None
-    return Progress(
+def parse_progress(line: str) -> tuple[Progress | None, str]:
+    """Read one line of kopia's progress, and what else is in the line.
+
+    A restore writes its last words behind its progress, with no line end between them.
+    """
+    if (restored := _RESTORED.match(line)) is not None:
+        progress = Progress(int(restored["files"]), _parse_size(restored["size"]))
+        return progress, line[restored.end() :]
+    if (found := _PROGRESS.fullmatch(line)) is None:
+        return None, line
+    progress = Progress(
         int(found["hashed"]) + int(found["cached"]),
         _parse_size(found["hashed_size"]) + _parse_size(found["cached_size"]),
     )
+    return progress, ""
 
 
 def judge(snapshot: Snapshot, volume: Volume, policy: VolumePolicy) -> VolumeError | None:

@@ -1,0 +1,83 @@
+"""How a mover fares, by what the API server tells of its Job, its pod and its log. Pure."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from backup_engine.volumes.mover_job import MoverReport
+from backup_engine.volumes.snapshots import Progress
+from backup_engine.volumes.volume import Volume
+
+_NO_MESSAGE: Final = "the mover's pod left no message: it was evicted, killed, or its node is gone"
+
+
+def find_end(
+    job: Mapping[str, Any], pod: Mapping[str, Any] | None, volume: Volume
+) -> MoverReport | None:
+    """Find out how a mover ended; None: it has not.
+
+    The pod's own word counts before the Job's, which knows less; without either a Job that has
+    failed is told by its condition.
+    """
+    conditions = {
+        each["type"]: each
+        for each in (job.get("status") or {}).get("conditions") or ()
+        if each.get("status") == "True"
+    }
+    if "Complete" not in conditions and "Failed" not in conditions:
+        return None
+    if (told := _read_report(pod)) is not None:
+        return told
+    if "Complete" in conditions:
+        return MoverReport()  # the repository tells whether the snapshot is there
+    why = conditions["Failed"]
+    reason = "TimeLimitExceeded" if why.get("reason") == "DeadlineExceeded" else "MoverFailed"
+    said = why.get("message") or _NO_MESSAGE
+    return MoverReport(reason, f"{volume}: {said}")
+
+
+def is_started(pod: Mapping[str, Any] | None) -> bool:
+    """Tell whether the mover's container has begun."""
+    statuses = ((pod or {}).get("status") or {}).get("containerStatuses") or ()
+    return any(
+        "running" in (each.get("state") or {}) or "terminated" in (each.get("state") or {})
+        for each in statuses
+    )
+
+
+def explain_waiting(pod: Mapping[str, Any] | None, volume: Volume) -> str:
+    """Say why a mover has not started: what the scheduler or the kubelet says of its pod."""
+    if pod is None:
+        return f"{volume}: the mover's Job has no pod; a quota or an admission policy forbids it"
+    status = pod.get("status") or {}
+    waiting = [
+        f"{told.get('reason', '')}: {told.get('message', '')}"
+        for each in status.get("containerStatuses") or ()
+        if (told := (each.get("state") or {}).get("waiting"))
+    ]
+    unmet = [
+        f"{each.get('reason', '')}: {each.get('message', '')}"
+        for each in status.get("conditions") or ()
+        if each.get("status") == "False" and each.get("message")
+    ]
+    said = "; ".join(waiting + unmet) or f"its pod is {status.get('phase', 'Pending')}"
+    return f"{volume}: the mover did not start: {said}"
+
+
+def parse_line(line: bytes) -> Progress | None:
+    """Read one line of a mover's log; None: it is not progress."""
+    try:
+        return msgspec.json.decode(line.strip() or b"null", type=Progress, strict=True)
+    except (msgspec.DecodeError, msgspec.ValidationError):
+        return None
+
+
+def _read_report(pod: Mapping[str, Any] | None) -> MoverReport | None:
+    for each in ((pod or {}).get("status") or {}).get("containerStatuses") or ():
+        ended = (each.get("state") or {}).get("terminated") or {}
+        try:
+            return msgspec.json.decode(ended.get("message") or "", type=MoverReport)
+        except (msgspec.DecodeError, msgspec.ValidationError):
+            continue  # cut off, or not the mover's own
+    return None
