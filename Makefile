@@ -60,7 +60,7 @@ bench: sandbox ## figures as ratios against a bare client in the same run
 
 e2e: sandbox ## the demo as a test; as root on Linux with containerd, the image and the manifests on a real node, too
 	$(BIN)/python demo/demo.py
-	PYTHONPATH=tests $(BIN)/python tests/e2e/run.py
+	PYTHONPATH=tests:image $(BIN)/python tests/e2e/run.py
 
 image: install ## build/image.tar: the image, without Docker and without a registry (Linux, root, buildah, debootstrap)
 	$(BIN)/python image/build.py --out build/image.tar

@@ -58,7 +58,7 @@ def main(arguments: Sequence[str]) -> None:
         target = root / "usr/local/bin" / program.name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(program, target)
-    for library in find_libraries(root, interpreter):
+    for library in find_libraries(root, [interpreter]):
         copy(library, root)
     for name in KEPT:
         if Path(name).exists():
@@ -89,10 +89,10 @@ def copy_tree(tree: Path, root: Path, without: Sequence[str]) -> None:
     shutil.copytree(tree, target, symlinks=True, ignore=leave_out, dirs_exist_ok=True)
 
 
-def find_libraries(root: Path, interpreter: Path) -> Iterator[Path]:
-    """Find every shared library outside of ``root`` that something in it loads."""
+def find_libraries(root: Path, programs: Sequence[Path]) -> Iterator[Path]:
+    """Find every shared library outside of ``root`` that one of ``programs`` or it loads."""
     found: dict[str, None] = {}
-    for path in [interpreter, *root.rglob("*.so"), *root.rglob("*.so.*")]:
+    for path in [*programs, *root.rglob("*.so"), *root.rglob("*.so.*")]:
         if path.is_symlink() or not path.is_file() or not is_elf(path):
             continue
         answer = subprocess.run(["ldd", str(path)], capture_output=True, text=True, check=False)

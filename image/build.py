@@ -73,24 +73,35 @@ def require_tools(*names: str) -> None:
         raise BuildError(f"on Debian and Ubuntu: apt-get install {' '.join(missing)}")
 
 
-def build(archive: Path, base: str | None) -> str:
-    """Build the image into ``archive``; return its name."""
+@contextmanager
+def storage() -> Iterator[tuple[Path, dict[str, str]]]:
+    """Lend our cache of layers, to one at a time, with the environment that buildah finds it by."""
     cache = cache_root(os.environ) / "images"
     cache.mkdir(parents=True, exist_ok=True, mode=0o700)
     with exclusive(cache / "lock", "waiting for another build of an image to end"):
         environment = with_storage(cache)
         run(["buildah", "rm", "--all"], environment)  # what a build that failed has left
+        yield cache, environment
+
+
+def build(archive: Path, base: str | None) -> str:
+    """Build the image into ``archive``; return its name."""
+    with storage() as (cache, environment):
         if base is None:
             base = ensure_base(cache, environment)
         name = f"backup-operator:{version()}"  # as the manifests call it
         with build_context() as context, step(f"building {name}"):
             run(["buildah", "bud", *build_options(context, base, name)], environment)
-        archive.parent.mkdir(parents=True, exist_ok=True)
-        archive.unlink(missing_ok=True)  # buildah would refuse to write over it
         with step(f"writing {archive}"):
-            target = f"docker-archive:{archive}:{name}"
-            run(["buildah", "push", "--quiet", name, target], environment)
+            write_archive(name, archive, environment)
     return name
+
+
+def write_archive(name: str, archive: Path, environment: Mapping[str, str]) -> None:
+    """Write an image as a docker-archive."""
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    archive.unlink(missing_ok=True)  # buildah would refuse to write over it
+    run(["buildah", "push", "--quiet", name, f"docker-archive:{archive}:{name}"], environment)
 
 
 def build_options(context: Path, base: str, name: str) -> list[str]:

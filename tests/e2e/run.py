@@ -12,9 +12,11 @@ from pathlib import Path
 from backup_sandbox.binaries import ensure_binaries
 from backup_sandbox.node.requirements import find_machine, list_obstacles
 from backup_sandbox.versions import ALL
+from e2e.application import build_application
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE = ROOT / "build" / "image.tar"
+APPLICATION = ROOT / "build" / "database.tar"
 TESTS = ROOT / "tests" / "e2e"
 BUILDERS = ("buildah", "debootstrap")
 NO_BASE = 4  # of image/build.py: Debian's packages cannot be had here
@@ -38,7 +40,12 @@ def main() -> int:
     if built != 0:
         sys.stderr.write("e2e: the image could not be built\n")
         return built
-    environment = {**os.environ, "BACKUP_E2E_IMAGE": str(IMAGE)}
+    build_application(APPLICATION)
+    environment = {
+        **os.environ,
+        "BACKUP_E2E_IMAGE": str(IMAGE),
+        "BACKUP_E2E_APPLICATION": str(APPLICATION),
+    }
     tests = [sys.executable, "-m", "pytest", "-v", "--durations=0", str(TESTS)]
     return subprocess.run(tests, check=False, cwd=ROOT, env=environment).returncode
 

@@ -2,10 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
@@ -13,30 +12,13 @@ from fixtures.cluster import run_kubectl
 from fixtures.engine import EngineProcess
 from fixtures.installation import NAMESPACE, Installation
 from fixtures.operator_process import Forge, OperatorProcess
+from fixtures.rights import ENGINE, OPERATOR, Use, granted_to, read_audit
 
 ROOT = Path(__file__).parents[2]
 RESTORE = ROOT / "manifests" / "restore"
 OVERLAY = ROOT / "manifests" / "overlays" / "cluster"
-ENGINE = "system:serviceaccount:backup-system:backup-engine"
-OPERATOR = "system:serviceaccount:backup-system:backup-operator"
 
 pytestmark = [pytest.mark.cluster, pytest.mark.process, pytest.mark.timeout(180)]
-
-
-class Use(NamedTuple):
-    """One kind of request, as RBAC sees it."""
-
-    group: str
-    resource: str  # with its subresource
-    verb: str
-
-
-@dataclass(frozen=True, slots=True)
-class Audited:
-    """What the audit log says of one account."""
-
-    used: frozenset[Use]
-    refused: frozenset[str]
 
 
 OUR_KINDS = (
@@ -96,10 +78,11 @@ async def test_both_programs_work_with_the_rights_of_their_manifests(
 
         run_kubectl(cluster, "-n", NAMESPACE, "delete", "backup", "first", "--timeout=20s")
 
+    kubectl = partial(run_kubectl, cluster)
     for account in (OPERATOR, ENGINE):
-        audited = read_audit(installation, account)
+        audited = read_audit(installation.audit_log, account)
         assert sorted(audited.refused) == [], f"{account} asked for what it may not"
-        granted = frozenset(granted_to(installation, account))
+        granted = frozenset(granted_to(kubectl, account))
         unused = granted - audited.used - SPARED[account].keys()
         assert list(map(" ".join, sorted(unused))) == [], f"{account} never uses these rights"
         assert SPARED[account].keys() <= granted, "no longer granted, so nothing to spare"
@@ -194,49 +177,3 @@ async def wait_for(installation: Installation, what: str, condition: str) -> Non
         installation.cluster,
         *("-n", NAMESPACE, "wait", f"--for=condition={condition}", "--timeout=25s", what),
     )
-
-
-def read_audit(installation: Installation, account: str) -> Audited:
-    used, refused = set(), set()
-    for line in installation.audit_log.read_text().splitlines():
-        event = json.loads(line)
-        if event["user"]["username"] != account or "objectRef" not in event:
-            continue
-        target = event["objectRef"]
-        resource = "/".join(
-            filter(None, (target.get("resource", ""), target.get("subresource", "")))
-        )
-        use = Use(target.get("apiGroup", ""), resource, event["verb"])
-        if event.get("responseStatus", {}).get("code") == 403:
-            refused.add(f"{use.verb} {event['requestURI']}")
-        used.add(use)
-    return Audited(frozenset(used), frozenset(refused))
-
-
-def granted_to(installation: Installation, account: str) -> Iterator[Use]:
-    """Yield what our own roles grant; a wildcard is used if anything of its verb is."""
-    name = account.rpartition(":")[2]
-    for kind in ("clusterrolebindings", "rolebindings"):
-        listed = run_kubectl(
-            installation.cluster, "get", kind, "-A", "-o=json", "-l", "app.kubernetes.io/part-of"
-        )
-        for binding in json.loads(listed.stdout)["items"]:
-            subjects = binding.get("subjects") or ()
-            if not any(subject["name"] == name for subject in subjects):
-                continue
-            yield from rules_of(installation, binding)
-
-
-def rules_of(installation: Installation, binding: dict[str, Any]) -> Iterable[Use]:
-    reference = binding["roleRef"]
-    place = ("-n", NAMESPACE) if reference["kind"] == "Role" else ()
-    read = run_kubectl(
-        installation.cluster,
-        *("get", reference["kind"].lower(), reference["name"], "-o=json", *place),
-    )
-    for rule in json.loads(read.stdout)["rules"]:
-        for group in rule.get("apiGroups", ()):
-            for resource in rule.get("resources", ()):
-                for verb in rule["verbs"]:
-                    if "*" not in {group, resource} and "engine" not in group:
-                        yield Use(group, resource, verb)
