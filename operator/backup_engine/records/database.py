@@ -62,6 +62,7 @@ class Database:
         self._reader = reader
         self._reserved = reserved
         self._is_migrated = False
+        self._turn = asyncio.Lock()
         self.is_shared = engine.dialect.name != "sqlite"
         self.backup_lists = BackupLists(reader, engine.dialect)
 
@@ -119,9 +120,16 @@ class Database:
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
-        """Lend a connection whose work is committed at the end, or undone by an error."""
-        options = WRITING if self.is_shared else {WRITES: True}
-        async with self._transaction(options) as connection:
+        """Lend a connection whose work is committed at the end, or undone by an error.
+
+        On SQLite one at a time, in the order of asking: its own lock is waited for by naps that
+        grow to 100 ms, and whoever comes while the others sleep is first.
+        """
+        if self.is_shared:
+            async with self._transaction(WRITING) as connection:
+                yield connection
+            return
+        async with self._turn, self._transaction({WRITES: True}) as connection:
             yield connection
 
     @asynccontextmanager
