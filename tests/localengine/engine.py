@@ -29,6 +29,7 @@ from backup_engine.runs.lookout import LookoutRules
 from backup_engine.runs.nightly import NightlyRules
 from backup_engine.runs.restoring import RestoreRules
 from backup_engine.runs.rules import CaptureRules
+from backup_engine.runs.safekeeping import UNPROTECTED, Safekeeping
 from backup_engine.runs.scanning import ScanRules
 
 TOKEN = "0f8fad5b-d9cb-469f-a165-70867728950e"
@@ -132,6 +133,7 @@ async def local_engine(
     scan: ScanRules | None = None,
     volume_work: VolumeWork | None = None,
     restore_rules: RestoreRules | None = None,
+    safekeeping: Safekeeping = UNPROTECTED,
 ) -> AsyncIterator[LocalEngine]:
     """Compose an engine on ``directory``; a second one stands for the first, restarted.
 
@@ -178,6 +180,7 @@ async def local_engine(
             lease=lease or Lease(),
             host_pace=PACE,
             lookout=lookout,
+            safekeeping=safekeeping,
             volume_work=volume_work,
         )
         parts = await build_engine(database, cluster, places, gate, PRODUCT, conduct)
