@@ -23,6 +23,8 @@ SERVER_ERROR: Final = 500
 _STATUS: Final = re.compile(r"status code: (\d{3})")
 _CODE: Final = re.compile(r"<Code>(\w{1,64})</Code>")
 _GONE: Final = frozenset({"NoSuchBucket", "ContainerNotFound"})
+_FIRST_PAUSE: Final = timedelta(milliseconds=200)
+_LONGEST_PAUSE: Final = timedelta(seconds=5)
 _REREAD: Final = timedelta(minutes=5)
 _SILENT_SCHEMES: Final = frozenset({"memory"})  # no network, so neither patience nor credentials
 
@@ -36,12 +38,13 @@ class BucketAccess:
     ``[default]``, read again every few minutes; for ``gs://`` a service account's JSON.
 
     A call is tried again on 5xx, a lost connection or 30 s of silence, within ``retry_s`` seconds
-    in all; of an upload only the piece that failed is sent again.
+    in all; of an upload only the piece that failed is sent again. The time decides, not the number
+    of ``retries``: ten of them can be over within 4 s, sooner than a server restarts.
     """
 
     credentials_file: Path | None = None
     retry_s: float = 120.0
-    retries: int = 10
+    retries: int = 10_000
 
 
 def open_bucket(url: str, access: BucketAccess) -> ObjectStore:
@@ -98,6 +101,7 @@ def explain_bucket_error(location: str, trouble: Exception) -> StorageError:
 def _open(url: str, scheme: str, access: BucketAccess) -> ObjectStore:
     # no client_options: given any, obstore forgets those of the environment (AWS_ALLOW_HTTP, …)
     retry: RetryConfig = {
+        "backoff": {"init_backoff": _FIRST_PAUSE, "max_backoff": _LONGEST_PAUSE, "base": 3},
         "max_retries": access.retries,
         "retry_timeout": timedelta(seconds=access.retry_s),
     }
