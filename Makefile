@@ -51,12 +51,16 @@ lock: install ## pin anew, with hashes and without index addresses
 	$(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" -c requirements-dev.lock pyproject.toml -o requirements.lock
 	printf 'editables\nhatchling\n' | $(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" -c requirements-dev.lock - -o requirements-build.lock
 
-bench: sandbox ## figures as ratios against a bare client in the same run
-	$(BIN)/python benchmarks/capture.py
-	PYTHONPATH=tests $(BIN)/python benchmarks/restore.py --s3
-	PYTHONPATH=tests $(BIN)/python benchmarks/operating.py
-	PYTHONPATH=tests $(BIN)/python benchmarks/serving.py
-	$(BIN)/python benchmarks/data.py
+CAPTURES ?= 20000 100000
+RESTORES ?= 4000 20000
+ROUNDS ?= 3
+
+bench: sandbox ## figures as ratios against a bare client in the same run; CAPTURES, RESTORES: objects, ROUNDS
+	@missed=0; export PYTHONPATH=tests; \
+	for objects in $(CAPTURES); do $(BIN)/python benchmarks/capture.py --objects $$objects --rounds $(ROUNDS) || missed=1; done; \
+	for objects in $(RESTORES); do $(BIN)/python benchmarks/restore.py --s3 --objects $$objects --rounds $(ROUNDS) || missed=1; done; \
+	for other in operating serving data; do $(BIN)/python benchmarks/$$other.py || missed=1; done; \
+	exit $$missed
 
 e2e: sandbox ## the demo as a test; as root on Linux with containerd, the image and the manifests on a real node, too
 	$(BIN)/python demo/demo.py
