@@ -39,17 +39,18 @@ format: install ## let ruff format and mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-generate: install ## write crds/, manifests/crds/crds.yaml and docs/reference/ anew from the models
+generate: install ## write crds/, docs/reference/ and what manifests/ has of them anew from the models
 	$(BIN)/python -m backup_operator crds --out crds --docs docs/reference
 	PYTHONPATH=tests $(BIN)/python -m contract.rows docs/reference/api-coverage.md
 	$(BIN)/python -m backup_operator crds > manifests/crds/crds.yaml
+	$(BIN)/python manifests/generate_chart.py
 
 lock: install ## pin anew, with hashes and without index addresses
 	$(BIN)/python -m venv $(VENV)/lock
 	$(VENV)/lock/bin/python -m pip install --quiet uv
 	$(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" pyproject.toml -o requirements-dev.lock
 	$(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" -c requirements-dev.lock pyproject.toml -o requirements.lock
-	printf 'editables\nhatchling\n' | $(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" -c requirements-dev.lock - -o requirements-build.lock
+	printf 'cyclonedx-python-lib\neditables\nhatchling\n' | $(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" -c requirements-dev.lock - -o requirements-build.lock
 
 CAPTURES ?= 20000 100000
 RESTORES ?= 4000 20000

@@ -4,10 +4,9 @@
 
 Runs in the build stage of the Dockerfile. There is no shell, no package manager and no pip in what
 comes out, whichever base it came from: both Debian's Python and the official image's are found by
-asking the interpreter. Times are set to SOURCE_DATE_EPOCH, so that equal input gives equal files.
+asking the interpreter.
 """
 
-import os
 import re
 import shutil
 import subprocess
@@ -68,7 +67,6 @@ def main(arguments: Sequence[str]) -> None:
         (root / name).write_text(text)
     (root / "tmp").mkdir()
     (root / "tmp").chmod(0o1777)
-    set_times(root, int(os.environ.get("SOURCE_DATE_EPOCH", "0")))
 
 
 def copy(path: Path, root: Path) -> None:
@@ -109,12 +107,6 @@ def is_elf(path: Path) -> bool:
     """Tell a program or library from everything else."""
     with path.open("rb") as content:
         return content.read(len(ELF)) == ELF
-
-
-def set_times(root: Path, seconds: int) -> None:
-    """Give everything below ``root`` the same time."""
-    for path in root.rglob("*"):
-        os.utime(path, (seconds, seconds), follow_symlinks=False)
 
 
 if __name__ == "__main__":

@@ -3,22 +3,26 @@
     python image/build.py --out FILE [--base-image NAME]
 
 Makes the base with debootstrap once (kept in the user's cache), builds the Dockerfile on it with
-buildah, and writes a docker-archive that ``backup_sandbox up --node --image FILE`` takes. Needs
-Linux, root, buildah and, without --base-image, debootstrap. Exit code 3: trouble that the message
-explains; 4: there is no base, for Debian's packages cannot be had here.
+buildah, and writes a docker-archive that ``backup_sandbox up --node --image FILE`` takes; beside it
+``sbom.cdx.json``, what the image is made of. Needs Linux, root, buildah and, without --base-image,
+debootstrap. Exit code 3: trouble that the message explains; 4: there is no base, for Debian's
+packages cannot be had here.
 """
 
 import argparse
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from backup_sandbox.binaries import ensure_binaries
 from backup_sandbox.cache import cache_root, exclusive
@@ -37,6 +41,7 @@ PIP_SETTING = re.compile(
 )
 TIMEOUT_S = 1800
 NO_BASE = 4
+SBOM = Path("opt/backup/sbom.cdx.json")  # in the image
 UNNEEDED = ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man")
 STORAGE = '[storage]\ndriver = "{driver}"\ngraphroot = "{folder}/root"\nrunroot = "{folder}/run"\n'
 
@@ -61,7 +66,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BuildError as trouble:
         sys.stderr.write(f"image/build.py: {trouble}\n")
         return NO_BASE if isinstance(trouble, NoBaseError) else 3
-    sys.stdout.write(f"image: {name}\narchive: {arguments.out.absolute()}\n")
+    out: Path = arguments.out.absolute()
+    materials = out.with_name(SBOM.name)
+    materials.write_bytes(read_from_image(out, SBOM))
+    sys.stdout.write(f"image: {name}\narchive: {out}\nmaterials: {materials}\n")
     return 0
 
 
@@ -201,6 +209,24 @@ def run(command: Sequence[str], environment: Mapping[str, str]) -> str:
         words = "\n".join(f"{done.stdout}\n{done.stderr}".strip().splitlines()[-20:])
         raise BuildError(f"{' '.join(command)} failed:\n{words}")
     return done.stdout.strip()
+
+
+def read_from_image(archive: Path, path: Path) -> bytes:
+    """Return one file of the image in a docker-archive; raises BuildError if it has none."""
+    with tarfile.open(archive) as image:
+        for layer in json.load(take(image, "manifest.json"))[0]["Layers"]:
+            with tarfile.open(fileobj=take(image, layer)) as files:
+                if str(path) in files.getnames():
+                    return take(files, str(path)).read()
+    raise BuildError(f"{archive}: no layer has {path}; was it built from another Dockerfile?")
+
+
+def take(archive: tarfile.TarFile, name: str) -> IO[bytes]:
+    """Open one member; raises KeyError if there is none, BuildError if it is no file."""
+    member = archive.extractfile(name)
+    if member is None:
+        raise BuildError(f"{name} is no file")
+    return member
 
 
 def version() -> str:

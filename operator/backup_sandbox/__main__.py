@@ -20,7 +20,7 @@ from backup_sandbox.sandbox import (
     stop_sandbox,
     wait_for_end,
 )
-from backup_sandbox.versions import ALL, BINARIES, ETCD, KUBERNETES, TOOLS
+from backup_sandbox.versions import BINARIES, ETCD, KUBERNETES, NODE_BINARIES, TOOLS
 
 EXIT_TROUBLE = 3
 EXIT_INTERRUPTED = 130
@@ -96,7 +96,7 @@ def entry() -> None:
 
 
 def _build(arguments: argparse.Namespace) -> None:
-    wanted = ALL if arguments.node else (*BINARIES, *TOOLS)
+    wanted = (*BINARIES, *(NODE_BINARIES if arguments.node else ()), *TOOLS)
     found = ensure_binaries(wanted, os.environ, is_thorough=arguments.verify)
     for name, path in found.items():
         _print(f"{name}: {path}")

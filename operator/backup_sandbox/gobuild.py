@@ -20,6 +20,8 @@ from backup_sandbox.versions import (
     ETCD,
     ETCD_BINARY,
     GO,
+    HELM,
+    HELM_BINARY,
     KOPIA,
     KOPIA_BINARY,
     KUBERNETES,
@@ -30,11 +32,22 @@ KUBERNETES_MODULE = "k8s.io/kubernetes"
 ETCD_MODULE = "go.etcd.io/etcd/server/v3"
 KOPIA_MODULE = "github.com/kopia/kopia"
 COREDNS_MODULE = "github.com/coredns/coredns"
+HELM_MODULE = "helm.sh/helm/v4"
 SOURCES = Path(__file__).parent / "gosource"  # programs whose main function is ours
 LIBRARY_VERSION = f"v0.{KUBERNETES.split('.', 1)[1]}"  # 1.36.3 comes with libraries 0.36.3
 STAGED = re.compile(r"^\s*(?:replace\s+)?(\S+) => \./staging/src/\1$", re.MULTILINE)
 HEAD = f"module backup-sandbox/build\n\ngo {GO[0]}.{GO[1]}.0\n\n"
 DOWNLOAD_TIMEOUT_S = 300
+HELMS_LIBRARIES = (
+    "api",
+    "apiextensions-apiserver",
+    "apimachinery",
+    "apiserver",
+    "cli-runtime",
+    "client-go",
+    "component-base",
+    "kubectl",
+)
 
 
 def parse_libraries(go_mod: str) -> list[str]:
@@ -65,6 +78,12 @@ def build_kopia_module() -> str:
     return f"{HEAD}require {KOPIA_MODULE} v{KOPIA}\n"
 
 
+def build_helm_module() -> str:
+    """Build the go.mod that requires helm, with the libraries that kubectl has compiled already."""
+    libraries = "".join(f"\tk8s.io/{name} {LIBRARY_VERSION}\n" for name in HELMS_LIBRARIES)
+    return f"{HEAD}require {HELM_MODULE} v{HELM}\n\nrequire (\n{libraries})\n"
+
+
 def build_coredns_module() -> str:
     """Build the go.mod of our CoreDNS, which has the plugins of a sandbox only."""
     return f"{HEAD}require {COREDNS_MODULE} v{COREDNS}\n"
@@ -82,6 +101,9 @@ def build_arguments(go: Path, name: str, output: Path) -> list[str]:
         # its web pages are of no use here, and a third of its size
         options = ["-trimpath", "-buildvcs=false", "-tags", "nohtmlui", "-ldflags", flags]
         return [str(go), "build", *options, "-o", str(output), KOPIA_MODULE]
+    if name == HELM_BINARY:
+        options = ["-trimpath", "-buildvcs=false", "-ldflags", "-s -w"]
+        return [str(go), "build", *options, "-o", str(output), f"{HELM_MODULE}/cmd/helm"]
     if name in {COREDNS_BINARY, PAUSE_BINARY}:
         options = ["-trimpath", "-buildvcs=false", "-ldflags", "-s -w"]
         return [str(go), "build", *options, "-o", str(output), "."]
@@ -111,6 +133,7 @@ _ALONE = {
     KOPIA_BINARY: build_kopia_module,
     COREDNS_BINARY: build_coredns_module,
     PAUSE_BINARY: build_pause_module,
+    HELM_BINARY: build_helm_module,
 }
 
 

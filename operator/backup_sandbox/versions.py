@@ -8,6 +8,7 @@ KUBERNETES = "1.36.3"
 ETCD = "3.6.8"
 KOPIA = "0.23.1"
 COREDNS = "1.14.7"
+HELM = "4.2.4"
 PAUSE = "1"
 GO = (1, 26)  # what Kubernetes 1.36 demands of the toolchain
 
@@ -16,6 +17,7 @@ CONTROLLERS = "kube-controller-manager"
 KUBECTL = "kubectl"
 ETCD_BINARY = "etcd"
 KOPIA_BINARY = "kopia"
+HELM_BINARY = "helm"
 SCHEDULER = "kube-scheduler"
 KUBELET = "kubelet"
 PROXY = "kube-proxy"
@@ -31,9 +33,17 @@ TOOLS = (KOPIA_BINARY,)
 NODE_BINARIES = (KUBELET, SCHEDULER, PROXY, COREDNS_BINARY, PAUSE_BINARY)
 """What a sandbox with a node runs beside the others; built only when a node is asked for."""
 
-ALL = (*BINARIES, *NODE_BINARIES, *TOOLS)
+CHART_TOOLS = (HELM_BINARY,)
+"""What only the tests of the chart run; built when they ask for it."""
 
-OWN_VERSIONS = {KOPIA_BINARY: KOPIA, COREDNS_BINARY: COREDNS, PAUSE_BINARY: PAUSE}
+ALL = (*BINARIES, *NODE_BINARIES, *TOOLS, *CHART_TOOLS)
+
+OWN_VERSIONS = {
+    KOPIA_BINARY: KOPIA,
+    COREDNS_BINARY: COREDNS,
+    PAUSE_BINARY: PAUSE,
+    HELM_BINARY: HELM,
+}
 
 ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 

@@ -78,3 +78,28 @@ def test_probes_reach_a_port_that_a_container_names(
             for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
                 assert container[probe]["httpGet"]["port"] in ports
             assert container["resources"]["limits"]["memory"]
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda path: path.name)
+def test_services_policies_and_budgets_select_the_pods_of_one_program(
+    installation: Installation, overlay: Path
+) -> None:
+    documents = render(installation, overlay)
+    pods = {
+        each["metadata"]["name"]: each["spec"]["template"]["metadata"]["labels"]
+        for each in documents
+        if each["kind"] == "Deployment"
+    }
+    for each in documents:
+        spec = each.get("spec", {})
+        selector = {
+            "Service": lambda spec: spec["selector"],
+            "NetworkPolicy": lambda spec: spec["podSelector"]["matchLabels"],
+            "PodDisruptionBudget": lambda spec: spec["selector"]["matchLabels"],
+        }.get(each["kind"])
+        if selector is None:
+            continue
+        wanted = selector(spec).items()
+        selected = [name for name, labels in pods.items() if wanted <= labels.items()]
+        assert selected == [each["metadata"]["name"].removesuffix("-metrics")]

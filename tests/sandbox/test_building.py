@@ -11,6 +11,7 @@ from backup_sandbox.gobuild import (
     build_arguments,
     build_coredns_module,
     build_environment,
+    build_helm_module,
     build_kopia_module,
     build_kubernetes_module,
     parse_libraries,
@@ -20,6 +21,8 @@ from backup_sandbox.versions import (
     APISERVER,
     COREDNS_BINARY,
     ETCD_BINARY,
+    HELM,
+    HELM_BINARY,
     KOPIA,
     KOPIA_BINARY,
     PAUSE_BINARY,
@@ -82,6 +85,14 @@ def test_kopia_is_built_from_its_module_at_one_version_without_web_pages() -> No
     assert command[-1] == "github.com/kopia/kopia"
     assert command[command.index("-tags") + 1] == "nohtmlui"
     assert f"BuildVersion={KOPIA}" in command[command.index("-ldflags") + 1]
+
+
+def test_helm_is_built_with_the_libraries_of_this_kubernetes() -> None:
+    module = build_helm_module()
+
+    assert f"require helm.sh/helm/v4 v{HELM}\n" in module
+    assert "\tk8s.io/client-go v0.36.3\n" in module
+    assert build_arguments(Path("/go"), HELM_BINARY, Path("/out"))[-1] == "helm.sh/helm/v4/cmd/helm"
 
 
 def test_dns_and_pause_are_built_from_sources_of_ours() -> None:
