@@ -76,7 +76,7 @@ def index(rendered: str) -> dict[tuple[str, str, str], dict[str, Any]]:
 
 
 def kustomize(installation: Installation, *folders: str) -> dict[tuple[str, str, str], Any]:
-    documents = {}
+    documents: dict[tuple[str, str, str], Any] = {}
     for folder in folders:
         path = str(MANIFESTS / folder)
         documents |= index(run_kubectl(installation.cluster, "kustomize", path).stdout)
