@@ -35,7 +35,7 @@ SOURCES: Final[dict[str, tuple[tuple[str, ...], str | None, str | None]]] = {
         "engine.install",
     ),
     "restore.yaml": (("restore/rbac.yaml",), "", "restore.allow"),
-    "movers.yaml": (("movers/rbac.yaml",), None, "movers.allow"),
+    "movers.yaml": (("movers/rbac.yaml",), None, "volumes.repositoryUrl"),
 }
 
 

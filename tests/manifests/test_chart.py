@@ -25,6 +25,10 @@ POSTGRESQL = (
     "engine.archiveUrl=s3://backups/cluster",
     "engine.archiveSecret=backup-engine-bucket",
 )
+VOLUMES = (
+    "volumes.repositoryUrl=s3://backups/volumes",
+    "engine.archiveSecret=backup-engine-bucket",
+)
 HELMS_LABELS = frozenset({"app.kubernetes.io/managed-by", "helm.sh/chart"})
 HELMS_ANNOTATION = "helm.sh/resource-policy"
 
@@ -97,9 +101,9 @@ def test_what_the_chart_shares_with_the_base_is_generated() -> None:
         ((), ("overlays/cluster",)),
         (("engine.install=false",), ("overlays/appliance",)),
         (POSTGRESQL, ("overlays/postgresql",)),
-        (("restore.allow=true", "movers.allow=true"), ("overlays/cluster", "restore", "movers")),
+        (("restore.allow=true", *VOLUMES), ("overlays/volumes", "restore")),
     ],
-    ids=["cluster", "appliance", "postgresql", "restore and movers"],
+    ids=["cluster", "appliance", "postgresql", "volumes and restore"],
 )
 def test_the_chart_installs_what_the_overlay_installs(
     installation: Installation, helm: Path, values: tuple[str, ...], folders: tuple[str, ...]
