@@ -12,6 +12,7 @@ import pytest
 from backup_engine.restore.planning import Action, Existing, PlanItem
 from backup_engine.restore.request import RestoreOptions
 from backup_engine.restore.run import plan_restore, restore
+from fixtures.cluster import Cluster, run_kubectl
 from restorescene import Stage, build_scene
 from restorescene.stage import deadline, versions
 
@@ -116,3 +117,24 @@ async def test_a_restore_killed_at_random_moments_ends_right_when_run_again(
     await stage.equals(before)
     pairs = await owner_uids(stage)
     assert [told for told, _ in pairs] == [true for _, true in pairs]
+
+
+async def test_kubectl_applies_what_is_extracted_to_files(stage: Stage, sandbox: Cluster) -> None:
+    await stage.create_scene(build_scene(stage.prefix))
+    archive = await stage.capture()
+    await stage.wipe()
+    files = archive.with_suffix(".files")
+    command = [sys.executable, "-m", "backup_engine", "archive", "extract", str(archive)]
+    command += ["--include", f"namespace={stage.prefix}-*", "--include", f"name={stage.prefix}"]
+    command += ["--include", f"name=*{stage.prefix}.example", "--to", str(files)]
+
+    extracting = await asyncio.create_subprocess_exec(*command, env=ENVIRONMENT)
+    extracted = await asyncio.wait_for(extracting.wait(), 60)
+    apply = ("apply", "--server-side", "--recursive", f"--filename={files}")
+    # kubectl waits for no definition: what it defines comes with the second run
+    await asyncio.to_thread(run_kubectl, sandbox, *apply, check=False)
+    applied = await asyncio.to_thread(run_kubectl, sandbox, *apply, check=False)
+
+    assert (extracted, applied.returncode) == (0, 0), applied.stderr
+    told = [line.rpartition(" ")[2] for line in applied.stdout.splitlines()]
+    assert told == ["serverside-applied"] * len(list(files.rglob("*.yaml")))
