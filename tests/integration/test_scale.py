@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.process, pytest.mark.timeout(600)
 POLLS = 6
 MANY = 1000
 ALL_WITHIN_S = 200.0
-MOST_KIB_PER_BACKUP = 32.0  # of so few; benchmarks/operating.py looks at ten thousand
+MOST_GROWTH_KIB = 16 * 1024  # of the second half, however long it is: room for an allocator's moods
 
 
 async def watch_requests(scene: Scene) -> Counter[str]:
@@ -147,7 +147,7 @@ async def test_memory_is_flat_however_many_backups_come_and_go(
         await cycle(scene, first, batch)
         assert scene.operator.process is not None
         grown.append(read_rss_kib(scene.operator.process.pid))
-    assert (grown[3] - grown[1]) / (batch * 2) <= MOST_KIB_PER_BACKUP, grown  # the first warm up
+    assert grown[3] - grown[1] <= MOST_GROWTH_KIB, grown  # the first half warms up
 
 
 def read_rss_kib(pid: int) -> int:
