@@ -18,6 +18,7 @@ $(MARK): requirements-dev.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m compileall -q operator tests
 	@touch $@
 
 sandbox: install ## build the sandbox's Kubernetes once (minutes), then start from the cache (seconds)

@@ -50,7 +50,7 @@ def refusal(arguments: list[str], environment: dict[str, str] | None = None) -> 
     """Run ``serve`` with arguments that it must not accept; exit code and stderr."""
     command = [sys.executable, "-m", "backup_engine", "serve", *arguments]
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=30, check=False, env=environment
+        command, capture_output=True, text=True, timeout=60, check=False, env=environment
     )
     assert "Traceback" not in done.stderr
     assert done.stdout == ""

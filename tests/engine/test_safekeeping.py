@@ -18,7 +18,7 @@ pytestmark = pytest.mark.process
 
 def archive(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "backup_engine", "archive", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
 async def back_up(engine: EngineProcess) -> BackupRecord:
