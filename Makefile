@@ -68,7 +68,7 @@ e2e: sandbox ## the demo as a test; as root on Linux with containerd, the image 
 	$(BIN)/python demo/demo.py
 	PYTHONPATH=tests:image $(BIN)/python tests/e2e/run.py
 
-image: install ## build/image.tar: the image, without Docker and without a registry (Linux, root, buildah, debootstrap)
+image: install ## build/image.tar and what it is made of (sbom.cdx.json), without Docker and without a registry (Linux, root, buildah, debootstrap)
 	$(BIN)/python image/build.py --out build/image.tar
 
 clean: ## remove what the other targets made here, the demo's processes included

@@ -192,20 +192,25 @@ async def serve_engine(database_url: str) -> None:
 
 @contextlib.asynccontextmanager
 async def server(*arguments: str) -> AsyncIterator[str]:
-    """Run one server of this file as a process; yields its URL."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, __file__, *arguments, stdout=asyncio.subprocess.PIPE
-    )
-    try:
-        assert process.stdout is not None
-        port = (await process.stdout.readline()).decode().strip()
-        if not port:
-            raise RuntimeError("the server did not start; it said so above")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+    """Run one server of this file as a process; yields its URL. Its temporary files go with it."""
+    with tempfile.TemporaryDirectory(prefix="benchmark-server-") as place:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            __file__,
+            *arguments,
+            stdout=asyncio.subprocess.PIPE,
+            env={**os.environ, "TMPDIR": place},  # killed, it removes nothing itself
+        )
+        try:
+            assert process.stdout is not None
+            port = (await process.stdout.readline()).decode().strip()
+            if not port:
+                raise RuntimeError("the server did not start; it said so above")
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
 
 
 async def measure(seconds: float, send: Callable[[int], Any], expected: int) -> list[float]:
