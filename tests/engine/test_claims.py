@@ -17,6 +17,7 @@ from backup_engine.runs.claims import Claim, ClaimKind, ClaimLostError, Claims, 
 from backup_engine.runs.persistence import persist
 
 SHORT = Lease(3.0)
+LONGER = Lease(8.0)  # which a machine that stalls for some seconds keeps
 
 
 @asynccontextmanager
@@ -209,10 +210,10 @@ async def test_work_that_outlasts_its_lease_goes_on_while_the_claim_is_renewed(
 ) -> None:
     begun, done = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
-    async with engines(postgres_url, 2, SHORT) as (first, second), kept(first):
+    async with engines(postgres_url, 2, LONGER) as (first, second), kept(first):
         working = asyncio.create_task(first.carry_out(ClaimKind.BACKUP, 1, work_until(done, begun)))
         await asyncio.wait_for(begun.wait(), 30)
-        until = loop.time() + 2 * SHORT.takeover_s
+        until = loop.time() + 1.25 * LONGER.takeover_s
         while loop.time() < until:
             assert not await second.carry_out(ClaimKind.BACKUP, 1, nothing)
             await asyncio.sleep(0.05)

@@ -20,7 +20,7 @@ class BackupRunningError(Exception):
 
 
 async def lock_beginnings(connection: AsyncConnection) -> None:
-    """Let no other job begin until the transaction ends.
+    """Let no other job or deploy begin until the transaction ends.
 
     ``ConfigurationRecords.get`` takes the same lock, where it is asked for one. SQLite's write lock
     does so already, and it knows no such clause.

@@ -20,6 +20,7 @@ from backup_engine.host_definition import HostType, HostVersion
 from backup_engine.records.configurations import ConfigurationRecords
 from backup_engine.records.database import Database
 from backup_engine.records.deploys import DeployRecords, HostToDeploy, StoredDeploy
+from backup_engine.records.exclusion import lock_beginnings
 from backup_engine.records.hosts import HostRecords, StoredHost
 from backup_engine.runs.claims import Claim, ClaimKind, Claims
 from backup_engine.runs.data_backups import DataBackups
@@ -180,6 +181,8 @@ class Deployer:
         async def finish() -> bool:
             now_ms = int(self._clock().timestamp() * 1000)
             async with self._database.writing() as connection:
+                # in the order of who starts a deploy: else each waits for the other
+                await lock_beginnings(connection)
                 await claim.confirm(connection)
                 # one transaction: nobody sees a deploy that is over and not in force
                 is_ours = await DeployRecords(connection).finish(deploy.id, states, now_ms)
