@@ -56,10 +56,19 @@ class HostPolicy(_Part, frozen=True):
     tolerate_failed: tuple[str, ...] = ()
 
 
+class VolumeSnapshotMode(StrEnum):
+    """Whether volumes are read from snapshots that their storage makes (CSI)."""
+
+    NEVER = "Never"
+    IF_POSSIBLE = "IfPossible"
+    ALWAYS = "Always"
+
+
 class VolumeSelection(_Part, frozen=True):
     """PersistentVolumeClaims of one namespace: by name, or by label where ``claim_names`` is None.
 
     An empty ``selector`` chooses all of the namespace. What is tolerated fails no backup.
+    ``volume_snapshot_class_name`` None: the class of the volume's driver.
     """
 
     namespace: str
@@ -67,6 +76,36 @@ class VolumeSelection(_Part, frozen=True):
     selector: LabelChoice | None = None
     tolerate_empty: bool = False
     tolerate_unreadable: bool = False
+    volume_snapshot: VolumeSnapshotMode = VolumeSnapshotMode.NEVER
+    volume_snapshot_class_name: str | None = None
+
+
+class HookFailurePolicy(StrEnum):
+    """What a hook that fails means for the backup."""
+
+    FAIL = "Fail"
+    CONTINUE = "Continue"
+
+
+class HookDefinition(_Part, frozen=True):
+    """A command in each running pod that ``selector`` chooses; no shell is in between.
+
+    ``container`` None: the pod's default one.
+    """
+
+    namespace: str
+    command: tuple[str, ...]
+    selector: LabelChoice | None = None
+    container: str | None = None
+    timeout_seconds: int = 30
+    on_error: HookFailurePolicy = HookFailurePolicy.FAIL
+
+
+class HostHooks(_Part, frozen=True):
+    """What is run before the volumes of a host are read, and after, in this order."""
+
+    before: tuple[HookDefinition, ...] = ()
+    after: tuple[HookDefinition, ...] = ()
 
 
 class HostDefinition(_Part, frozen=True):
@@ -76,6 +115,7 @@ class HostDefinition(_Part, frozen=True):
     scope: HostScope = HostScope()
     success_policy: HostPolicy = HostPolicy()
     volumes: tuple[VolumeSelection, ...] = ()
+    hooks: HostHooks = HostHooks()
 
 
 class HostSource(_Part, frozen=True):

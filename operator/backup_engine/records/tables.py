@@ -207,6 +207,22 @@ BACKUP_VOLUMES: Final = Table(
     Column("files_done", BigInteger, nullable=False),
     Column("reason", _TEXT),
     Column("message", _TEXT),
+    Column("volume_snapshot", String(16), nullable=False, server_default="Never"),
+    Column("volume_snapshot_class", String(253)),
+)
+
+# What is run around the reading of them: kept, so that an engine that starts anew owes it, too.
+BACKUP_HOOKS: Final = Table(
+    "backup_hooks",
+    METADATA,
+    Column("backup_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("stage", String(16), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("definition", JSON, nullable=False),  # as the BackupHost had it
+    Column("status", String(16), nullable=False),
+    Column("pods", JSON, nullable=False),  # how it went in each
+    Column("reason", _TEXT),
+    Column("message", _TEXT),
 )
 
 VOLUME_RESTORES: Final = Table(

@@ -9,6 +9,7 @@ import msgspec
 from backup_engine.host_definition import (
     CONSOLE_UID,
     HostDefinition,
+    HostHooks,
     HostPolicy,
     HostScope,
     HostSource,
@@ -86,6 +87,7 @@ class _Spec(msgspec.Struct, rename="camel"):
     scope: HostScope | None = None
     success_policy: HostPolicy | None = None
     volumes: tuple[VolumeSelection, ...] = ()
+    hooks: HostHooks | None = None
 
 
 def read_seen(
@@ -144,13 +146,14 @@ def _build_definition(spec: _Spec) -> HostDefinition:
     """Build what counts; raises ValueError, KeyError or TypeError if a selector is malformed."""
     if (spec.type is HostType.DATA) != bool(spec.volumes):
         raise ValueError("volumes belong to type Data, which needs them")
-    scope = spec.scope or HostScope()
+    scope, hooks = spec.scope or HostScope(), spec.hooks or HostHooks()
     for selector in (
         scope.label_selector,
         scope.namespaces.selector,
         *(each.selector for each in spec.volumes),
+        *(each.selector for each in (*hooks.before, *hooks.after)),
     ):
         build_label_selector(selector)
     return HostDefinition(
-        spec.type, scope, spec.success_policy or HostPolicy(), tuple(spec.volumes)
+        spec.type, scope, spec.success_policy or HostPolicy(), tuple(spec.volumes), hooks
     )

@@ -9,9 +9,9 @@ from pydantic import ConfigDict, Field, model_validator
 
 from backup_api.backups import DESCRIPTION_LENGTH
 from backup_operator.resources.backup import EngineRef
-from backup_operator.resources.engine_access import NAMESPACE_NAME
 from backup_operator.resources.errors import InvalidSpecError, Problem
 from backup_operator.resources.host_status import BackupHostStatus
+from backup_operator.resources.host_volumes import Hooks, VolumeSelection
 from backup_operator.resources.label_selector import LabelSelector
 from backup_operator.resources.parts import Flag, ObjectMetadata, ResourcePart, describe
 from backup_operator.resources.reading import parse_spec, read_status
@@ -30,7 +30,6 @@ CONSOLE_NAME: Final = "console"
 LONGEST_NAME: Final = 63
 MOST_PATTERNS: Final = 200
 MOST_VOLUMES: Final = 32
-MOST_CLAIMS: Final = 100
 
 NAMESPACE_PATTERN = Matches(
     r"^[a-z0-9*?]([a-z0-9*?-]*[a-z0-9*?])?$",
@@ -41,12 +40,6 @@ KIND_PATTERN = Matches(
     "a resource in small letters as 'RESOURCE' or 'RESOURCE.GROUP', in which '*' stands for any"
     " characters and '?' for one, such as secrets, *.apps or 'configmaps.'",
 )
-CLAIM_NAME = Matches(
-    r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$",
-    "the name of a PersistentVolumeClaim: small letters, digits, '-' and '.', beginning and ending"
-    " with a letter or digit",
-)
-
 NamespacePatterns = Annotated[
     tuple[Annotated[str, Field(min_length=1, max_length=63), NAMESPACE_PATTERN], ...],
     Field(max_length=MOST_PATTERNS),
@@ -173,61 +166,10 @@ class SuccessPolicy(ResourcePart):
     )
 
 
-ONE_CHOICE = "exactly one of claimNames and selector"
-
-
-class VolumeSelection(ResourcePart):
-    """PersistentVolumeClaims of one namespace, by name or by label."""
-
-    model_config = ConfigDict(
-        json_schema_extra=with_rules(
-            CelRule("has(self.claimNames) != has(self.selector)", ONE_CHOICE)
-        )
-    )
-
-    namespace: Annotated[str, Field(min_length=1, max_length=63), NAMESPACE_NAME] = Field(
-        description="Namespace of the claims."
-    )
-    claim_names: (
-        Annotated[
-            tuple[Annotated[str, Field(min_length=1, max_length=253), CLAIM_NAME], ...],
-            Field(min_length=1, max_length=MOST_CLAIMS),
-        ]
-        | None
-    ) = Field(
-        default=None,
-        description="Names of the PersistentVolumeClaims. Excludes `selector`.",
-        json_schema_extra={LIST_TYPE: "set"},
-    )
-    selector: LabelSelector | None = Field(
-        default=None,
-        description=(
-            "Labels of the PersistentVolumeClaims as the backup begins; an empty selector chooses"
-            " all of the namespace. Excludes `claimNames`."
-        ),
-    )
-    tolerate_empty: Flag = Field(
-        default=False,
-        description=(
-            "Whether a volume may be without any file, or not be bound yet; else it fails the"
-            " backup."
-        ),
-    )
-    tolerate_unreadable: Flag = Field(
-        default=False,
-        description="Whether files that cannot be read may be left out; else they fail the backup.",
-    )
-
-    @model_validator(mode="after")
-    def _chooses_in_one_way(self) -> Self:
-        if (self.claim_names is None) == (self.selector is None):
-            raise broken(ONE_CHOICE)
-        return self
-
-
 SCOPE_OF_CONSOLE = "scope only with type Console"
 POLICY_OF_CONSOLE = "successPolicy only with type Console"
 VOLUMES_OF_DATA = "volumes with type Data, and only there"
+HOOKS_OF_DATA = "hooks only with type Data"
 
 NAME_RULES: Final = (
     CelRule(
@@ -259,6 +201,7 @@ class BackupHostSpec(ResourcePart):
                 VOLUMES_OF_DATA,
                 field="volumes",
             ),
+            CelRule("self.type == 'Data' || !has(self.hooks)", HOOKS_OF_DATA, field="hooks"),
             immutable("type"),
             immutable("engineRef"),
         )
@@ -301,6 +244,13 @@ class BackupHostSpec(ResourcePart):
         description="Volumes of the host, with type Data: claims by name or by label.",
         json_schema_extra={LIST_TYPE: "atomic"},
     )
+    hooks: Hooks | None = Field(
+        default=None,
+        description=(
+            "Commands in the pods of the application before and after its volumes are read, with"
+            " type Data; the engine needs the rights of `manifests/hooks` for them."
+        ),
+    )
 
     @model_validator(mode="after")
     def _says_what_its_type_needs(self) -> Self:
@@ -311,6 +261,8 @@ class BackupHostSpec(ResourcePart):
             raise broken(POLICY_OF_CONSOLE)
         if bool(self.volumes) == is_console:
             raise broken(VOLUMES_OF_DATA)
+        if self.hooks is not None and is_console:
+            raise broken(HOOKS_OF_DATA)
         return self
 
 
