@@ -20,6 +20,7 @@ from backup_engine.errors import EngineError
 from backup_engine.settings import PREFIX, Settings, UsageError, read_settings
 from backup_engine.volumes.mover import run_mover
 from backup_engine.volumes.mover_job import REQUEST
+from backup_engine.volumes.object_lock import DEFAULT_DAYS
 
 EXIT_USAGE: Final = 2
 EXIT_TROUBLE: Final = 3
@@ -121,6 +122,17 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         "--repository-password-secret",
         metavar="[NS/]PREFIX",
         help="password of host H in Secret PREFIX-H (default: D/repository-passwords)",
+    )
+    add(
+        "--repository-lock",
+        metavar="MODE",
+        help="GOVERNANCE or COMPLIANCE: the bucket, which has object lock, keeps what is stored",
+    )
+    add(
+        "--repository-lock-days",
+        type=int,
+        metavar="N",
+        help=f"how long; maintenance extends it (default: {DEFAULT_DAYS})",
     )
     add("--verify-percent", type=float, metavar="P", help="share of files that verifications read")
     add("--scan-interval", type=float, metavar="S", help="seconds between looks at the archives")

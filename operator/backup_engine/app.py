@@ -50,6 +50,7 @@ from backup_engine.volumes.jobs import JobExecutor
 from backup_engine.volumes.kopia import find_kopia
 from backup_engine.volumes.local import LocalExecutor
 from backup_engine.volumes.mover_job import MoverSettings
+from backup_engine.volumes.object_lock import ObjectLock
 from backup_engine.volumes.passwords import FilePasswords, SecretPasswords
 from backup_engine.volumes.place import RepositoryPlaces
 
@@ -149,6 +150,9 @@ def _find_volume_work(
         settings.repository_url or directory.repositories.as_uri(),
         settings.repository_credentials_file,
         environment,
+        ObjectLock(settings.repository_lock, settings.repository_lock_days)
+        if settings.repository_lock is not None
+        else None,
     )
     named = settings.repository_password_secret
     passwords = (

@@ -18,6 +18,12 @@ from backup_engine.runs.repository_keeping import VERIFY_PERCENT
 from backup_engine.runs.restoring import TIME_LIMIT_S
 from backup_engine.runs.scanning import VERIFY_BYTES_PER_S, VERIFY_EVERY_S
 from backup_engine.runs.schedule import parse_time_of_day
+from backup_engine.volumes.object_lock import (
+    DEFAULT_DAYS,
+    LONGEST_DAYS,
+    SHORTEST_DAYS,
+    LockMode,
+)
 from backup_engine.volumes.place import parse_repository_url
 
 PREFIX: Final = "BACKUP_ENGINE_"
@@ -100,6 +106,8 @@ class Settings(BaseSettings):
     repository_url: str | None = None
     repository_credentials_file: Path | None = None
     repository_password_secret: Annotated[SecretRef | None, NoDecode] = None
+    repository_lock: LockMode | None = None
+    repository_lock_days: int = Field(default=DEFAULT_DAYS, ge=SHORTEST_DAYS, le=LONGEST_DAYS)
     kopia: str | None = None
     verify_percent: float = Field(default=VERIFY_PERCENT, ge=0, le=100)  # of a snapshot's files
     scan_interval: float = Field(default=60.0, gt=0)  # seconds
@@ -202,6 +210,11 @@ class Settings(BaseSettings):
             raise ValueError(
                 "--mover-image needs --repository-url s3://bucket/prefix: movers run in other pods,"
                 " which have no part in the engine's directories"
+            )
+        if self.repository_lock is not None and not is_in_bucket:
+            raise ValueError(
+                "--repository-lock needs --repository-url s3://bucket/prefix: a directory locks"
+                " nothing"
             )
         return self
 

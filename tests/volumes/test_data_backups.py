@@ -8,7 +8,7 @@ import pytest
 from backup_api.backups import RUNNING, RecordStatus
 from backup_engine.records.backups import BackupRecords
 from backup_engine.volumes.volume import Volume
-from fixtures.volumes import VolumeScene
+from fixtures.volumes import HOST, VolumeScene
 from localengine import BACKUPS
 
 pytestmark = pytest.mark.timeout(300)
@@ -109,11 +109,10 @@ async def test_a_backup_whose_snapshot_goes_is_missing(shop: VolumeScene) -> Non
 async def test_a_repository_that_comes_back_brings_its_backups_back(shop: VolumeScene) -> None:
     shop.fill("data", {"a": "1"})
     record = await shop.make("away")
-    place = shop.engine.directory / "repositories"
 
-    place.rename(place.with_name("elsewhere"))
+    shop.unmount()
     await shop.engine.until(record["id"], "MISSING", within_s=100)
-    place.with_name("elsewhere").rename(place)
+    shop.mount()
 
     back = await shop.engine.until(record["id"], "SUCCESS", within_s=100)
     assert back["is_valid"]
@@ -121,8 +120,7 @@ async def test_a_repository_that_comes_back_brings_its_backups_back(shop: Volume
 
 async def test_a_backup_does_not_make_the_repository_that_it_lacks(shop: VolumeScene) -> None:
     shop.fill("data", {"a": "1"})
-    place = shop.engine.directory / "repositories"
-    place.rename(place.with_name("elsewhere"))
+    shop.unmount()
 
     record = await shop.make("nowhere", "FAILED")
 
@@ -130,7 +128,23 @@ async def test_a_backup_does_not_make_the_repository_that_it_lacks(shop: VolumeS
         await shop.engine.send("GET", f"/api/backup_engine/backups/{record['id']}/verification")
     ).json()
     assert told["reason"] == "RepositoryMissing"
-    assert not place.exists()
+    assert not list((shop.engine.directory / "unmounted").rglob("kopia.repository*"))
+
+
+async def test_a_folder_that_kopia_left_files_in_is_no_repository(shop: VolumeScene) -> None:
+    """As it looks at a place just when its volume goes: it makes the folder anew, with a file."""
+    shop.fill("data", {"a": "1"})
+    record = await shop.make("before")
+    shop.unmount()
+    folder = shop.engine.directory / "unmounted" / f"{HOST}_{shop.host_id}"
+    folder.mkdir(exist_ok=True)
+    (folder / ".shards").write_text("{}")
+
+    await shop.make("into-nothing", "FAILED")
+    await shop.engine.until(record["id"], "MISSING", within_s=100)
+    shop.mount()
+
+    await shop.engine.until(record["id"], "SUCCESS", within_s=100)
 
 
 async def test_damage_is_found_by_the_verification_that_somebody_asks_for(

@@ -87,10 +87,7 @@ class RepositoryKeeper:
         if not known.backups and host.deployed is None:
             return
         try:
-            repository = await self._open(host)
-            present = (
-                {each.id for each in await repository.list_snapshots()} if repository else set()
-            )
+            repository, present = await self._read(host)
             await self._compare(known, present)
             if repository is not None:
                 await self._verify_due(host, known, repository)
@@ -105,13 +102,14 @@ class RepositoryKeeper:
         else:
             self._unwell.discard(host.id)
 
-    async def _open(self, host: StoredHost) -> Repository | None:
-        """Open the repository of a host; None: it is gone, and with it every snapshot."""
+    async def _read(self, host: StoredHost) -> tuple[Repository | None, set[str]]:
+        """Open the repository of a host, and list it; None: it is gone, and all snapshots."""
         try:
-            return await self._repositories.open(host.id, host.name)
+            repository = await self._repositories.open(host.id, host.name)
+            return repository, {each.id for each in await repository.list_snapshots()}
         except VolumeError as trouble:
             if trouble.reason in _GONE:
-                return None
+                return None, set()
             raise
 
     async def _compare(self, known: _Known, present: set[str]) -> None:

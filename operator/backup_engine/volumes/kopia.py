@@ -155,7 +155,8 @@ def explain(answer: Answer, doing: str) -> VolumeError:
         )
     if any(words in lowered for words in _UNREACHABLE):
         return RepositoryUnreachableError("RepositoryUnreachable", f"kopia {doing}: {said}")
-    if "repository not initialized" in lowered or "blob not found" in lowered:
+    is_format_lost = "kopia.repository" in lowered and "blob not found" in lowered
+    if "repository not initialized" in lowered or is_format_lost:
         return VolumeError("RepositoryMissing", f"kopia {doing}: {said}")
     return VolumeError("KopiaFailed", f"kopia {doing}: {said}")
 

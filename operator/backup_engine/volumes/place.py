@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from backup_engine.archive.bucket import CredentialsFile
 from backup_engine.volumes.errors import VolumeError
+from backup_engine.volumes.object_lock import ObjectLock
 
 _KEY: Final = "AWS_ACCESS_KEY_ID"
 _SECRET: Final = "AWS_SECRET_ACCESS_KEY"  # noqa: S105 - the name of a variable
@@ -21,13 +22,15 @@ _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,252}[a-z0-9])?", re.ASCII)
 class RepositoryPlace:
     """One repository: how kopia is told where it is, and the secrets that it needs for that.
 
-    ``directory`` None: it is in a bucket. ``url`` is for people.
+    ``directory`` None: it is in a bucket, where ``lock`` keeps what is stored. ``url`` is for
+    people.
     """
 
     url: str
     arguments: tuple[str, ...]
     directory: Path | None = None
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    lock: ObjectLock | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class RepositoryPlaces:
     url: str
     credentials_file: Path | None = None
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    lock: ObjectLock | None = None
 
     def find(self, host_id: int, hostname: str) -> RepositoryPlace:
         """Return the place of a host's repository; raises VolumeError."""
@@ -54,7 +58,7 @@ class RepositoryPlaces:
         prefix = f"{parts.path.strip('/')}/{name}/".lstrip("/")
         arguments = ("s3", f"--bucket={parts.netloc}", f"--prefix={prefix}", *self._endpoint())
         url = f"s3://{parts.netloc}/{prefix.rstrip('/')}"
-        return RepositoryPlace(url, arguments, None, self._read_secrets())
+        return RepositoryPlace(url, arguments, None, self._read_secrets(), self.lock)
 
     def _endpoint(self) -> tuple[str, ...]:
         region = self.environment.get("AWS_REGION") or self.environment.get("AWS_DEFAULT_REGION")

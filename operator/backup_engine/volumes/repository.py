@@ -10,9 +10,11 @@ from typing import Final
 
 from backup_engine.volumes.errors import VolumeError
 from backup_engine.volumes.kopia import FREELY, Answer, Kopia, Load, Report, explain, ignore
+from backup_engine.volumes.object_lock import ObjectLock, find_lock_refusal, is_locked_so
 from backup_engine.volumes.place import RepositoryPlace
 from backup_engine.volumes.snapshots import (
     Snapshot,
+    parse_lock_extension,
     parse_maintenance,
     parse_snapshot,
     parse_snapshots,
@@ -29,6 +31,7 @@ VERIFIED_AT_ONCE: Final = 200
 COMPRESSION: Final = "zstd-fastest"
 
 _CONNECTED: Final = "connected"
+_FORMAT: Final = "kopia.repository.f"
 _EXISTS: Final = "found existing data in storage location"
 _MAINTAIN_S: Final = 6 * 3600.0
 
@@ -69,9 +72,12 @@ class Repository:
         directory = self._place.directory
         if directory is not None:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        answer = await self._kopia.run("repository", "create", *self._connecting())
+        lock = self._place.lock
+        locking = lock.arguments if lock is not None else ()
+        answer = await self._kopia.run("repository", "create", *self._connecting(), *locking)
         if answer.code and _EXISTS not in answer.told:
-            raise explain(answer, "repository create")
+            refusal = find_lock_refusal(answer, self.url) if lock is not None else None
+            raise refusal or explain(answer, "repository create")
         if answer.code:
             await self._connect()
         else:
@@ -85,13 +91,16 @@ class Repository:
             "--remove-dot-ignore=.kopiaignore",
             "--add-dot-ignore=/",  # no file has that name; an empty list would be the default one
         )
+        if lock is not None:
+            await self._ensure_lock(lock)
 
     async def connect(self) -> None:
         """Make sure that it can be used; raises VolumeError, RepositoryMissing if it is gone."""
         directory = self._place.directory
-        if directory is not None and not directory.is_dir():
+        # not whether the directory is there: kopia leaves files in any that it looks at
+        if directory is not None and not (directory / _FORMAT).is_file():
             raise VolumeError(
-                "RepositoryMissing", f"{directory} is no directory: is its volume mounted?"
+                "RepositoryMissing", f"{directory} holds no repository: is its volume mounted?"
             )
         if not self._is_connected():
             await self._connect()
@@ -187,6 +196,16 @@ class Repository:
         await self._kopia.ask("maintenance", "run", *full, limit_s=_MAINTAIN_S)
         return True
 
+    async def _ensure_lock(self, lock: ObjectLock) -> None:
+        """Lock what is stored from now on, and have full maintenance extend locks."""
+        if not is_locked_so(await self._kopia.ask("repository", "status", "--json"), lock):
+            answer = await self._kopia.run("repository", "set-parameters", *lock.arguments)
+            if answer.code:
+                refusal = find_lock_refusal(answer, self.url)
+                raise refusal or explain(answer, "repository set-parameters")
+        if not parse_lock_extension(await self._kopia.ask("maintenance", "info", "--json")):
+            await self._kopia.ask("maintenance", "set", "--extend-object-locks=true")
+
     def _prepare_home(self) -> None:
         self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
 
@@ -198,6 +217,8 @@ class Repository:
             f"--cache-directory={self._home / 'cache'}",
             "--no-check-for-updates",
             "--no-persist-credentials",
+            # kopia would write to a repository that is lost, as long as it remembers its format
+            "--disable-repository-format-cache",
         ]
 
     async def _connect(self) -> None:

@@ -70,8 +70,9 @@ class _Schedule(msgspec.Struct, frozen=True, rename="camel"):
     next_quick_maintenance: datetime | None = None
 
 
-class _Maintenance(msgspec.Struct, frozen=True):
+class _Maintenance(msgspec.Struct, frozen=True, rename="camel"):
     schedule: _Schedule = _Schedule()
+    extend_object_locks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,11 @@ def parse_maintenance(text: bytes, now: datetime) -> tuple[bool, bool]:
         for at in (schedule.next_quick_maintenance, schedule.next_full_maintenance)
     ]
     return is_due[0], is_due[1]
+
+
+def parse_lock_extension(text: bytes) -> bool:
+    """Read ``kopia maintenance info --json``: whether it extends object locks."""
+    return _decode(text, _Maintenance).extend_object_locks
 
 
 def parse_progress(line: str) -> tuple[Progress | None, str]:
