@@ -7,6 +7,7 @@ import pytest
 from backup_engine.cluster import ClusterConnection
 from fixtures.cluster import Cluster
 from restorescene import Stage
+from restorescene.small import Small, capture_small
 
 
 @pytest.fixture
@@ -16,3 +17,9 @@ async def stage(sandbox: Cluster, tmp_path: Path) -> AsyncIterator[Stage]:
         stage = Stage(connection, sandbox.kubeconfig, tmp_path / "archives", f"r{token_hex(3)}")
         yield stage
         await stage.wipe(is_awaited=False)
+
+
+@pytest.fixture
+async def small(stage: Stage) -> Small:
+    """A small namespace on the stage, captured."""
+    return await capture_small(stage)
