@@ -211,13 +211,13 @@ async def test_archives_go_to_the_deployed_directory_and_old_ones_stay(
 
 
 async def test_a_configured_directory_that_vanished_aborts_the_backup(
-    local: LocalEngine, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    local: LocalEngine, tmp_path: Path
 ) -> None:
     directory = tmp_path / "volume"
     directory.mkdir()
     await local.stage(backup_directory_path=str(directory))
     await local.deploy()
     directory.rmdir()
-    await local.until((await local.create("lost")).json()["id"], "FAILED")
-    assert "DirectoryMissing" in caplog.text
+    record = await local.until((await local.create("lost")).json()["id"], "FAILED")
+    assert (await local.failure(record["id"])).startswith("DirectoryMissing: ")
     assert not directory.exists()

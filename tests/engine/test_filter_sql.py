@@ -22,9 +22,10 @@ from backup_engine.query.shapes import build_members
 from backup_engine.query.sort import parse_sort
 from backup_engine.records.backup_lists import BackupLists
 from backup_engine.records.database import Database
-from backup_engine.records.selects import Row
+from backup_engine.records.selects import Fill, Row
 from backup_engine.records.sqlite import build_sqlite_url
 from backup_engine.records.tables import BACKUPS
+from backup_engine.records.totals import Totals
 from fixtures.databases import SQLITE
 from fixtures.postgresql import PostgresServer
 from grammar.filters import NUMBERS, TEXTS, filters
@@ -76,9 +77,10 @@ class SameTransaction:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
-    async def fetch(self, sql: str, values: Sequence[Any]) -> Sequence[Row]:
-        found = await self._connection.exec_driver_sql(sql, tuple(values))
-        return [tuple(row) for row in found]
+    async def fetch(self, sql: str, fill: Fill) -> tuple[Sequence[Row], Totals]:
+        nothing_known = Totals()
+        found = await self._connection.exec_driver_sql(sql, tuple(fill(nothing_known)))
+        return [tuple(row) for row in found], nothing_known
 
     async def close(self) -> None:
         """Leave the connection to the test."""

@@ -21,6 +21,7 @@ from backup_engine.capture.run import CaptureLimits
 from backup_engine.cluster import ClusterConnection
 from backup_engine.composition import Conduct, Engine, VolumeWork, build_engine
 from backup_engine.product import Product
+from backup_engine.records.backups import BackupRecords
 from backup_engine.records.database import Database
 from backup_engine.records.sqlite import build_sqlite_url
 from backup_engine.runs.claims import Lease
@@ -110,6 +111,13 @@ class LocalEngine:
                 if record.get("status", "gone") == status:
                     return record
                 await asyncio.sleep(0.02)
+
+    async def failure(self, backup_id: int) -> str:
+        """Why a backup failed, as the engine recorded it; its log says so a moment later."""
+        async with self.database.reading() as connection:
+            stored = await BackupRecords(connection).find(backup_id)
+        assert stored is not None
+        return f"{stored.failure_reason}: {stored.failure_message}"
 
 
 def _now() -> datetime:

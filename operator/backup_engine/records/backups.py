@@ -1,17 +1,21 @@
 """Rows of the table of backups."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, fields
+from functools import cache
+from typing import Any, Final
 
 from sqlalchemy import (
     ColumnElement,
     FromClause,
     RowMapping,
+    UpdateBase,
     and_,
+    bindparam,
     delete,
     exists,
     false,
+    literal,
     not_,
     or_,
     select,
@@ -26,7 +30,7 @@ from backup_api.backups import (
     BackupType,
 )
 from backup_api.backups import RecordStatus as Status
-from backup_engine.records.exclusion import RestoreRunningError, ensure_no_restore
+from backup_engine.records.exclusion import RESTORE_RUNS, RestoreRunningError
 from backup_engine.records.inserting import insert_unless_taken
 from backup_engine.records.tables import (
     BACKUP_VOLUMES,
@@ -91,32 +95,23 @@ class BackupRecords:
 
         Raises NameTakenError, or else RestoreRunningError, or else HostBusyError (spec §14).
         """
-        unknown_yet = {
-            "status": Status.INITIALIZING,
-            "size_on_disk": 0,
-            "is_valid": False,
-            "is_version_compatible": True,
-        }
-        row = insert_unless_taken(self._connection, BACKUPS).values(**asdict(new), **unknown_yet)
-        same_name = (BACKUPS.c.name == new.name) & (BACKUPS.c.is_on_demand == true())
-        try:
-            await ensure_no_restore(self._connection)
-        except RestoreRunningError:  # the name is told first (spec §14)
-            if new.is_on_demand and await self._exists(same_name):
-                raise NameTakenError(new.name) from None
-            raise
         # the partial unique indexes decide: two racers would both pass a SELECT
-        added = (await self._connection.execute(row.returning(*BACKUPS.c))).mappings().one_or_none()
-        if added is not None:
-            return stored_backup(added)
+        row = {_PARAMETER + name: value for name, value in asdict(new).items()}
+        added = await self._connection.execute(_build_insert(self._connection.dialect.name), row)
+        found = added.mappings().one_or_none()
+        if found is not None:
+            return stored_backup(found)
         # which index it was, each database says in its own words; so look, in the order of §14
+        same_name = (BACKUPS.c.name == new.name) & (BACKUPS.c.is_on_demand == true())
         if new.is_on_demand and await self._exists(same_name):
             raise NameTakenError(new.name)
+        if await self._connection.scalar(select(RESTORE_RUNS)):
+            raise RestoreRunningError
         raise HostBusyError(new.host_id)
 
     async def find(self, backup_id: int) -> StoredBackup | None:
         """The record with this id, or None."""
-        found = await self._connection.execute(select(BACKUPS).where(BACKUPS.c.id == backup_id))
+        found = await self._connection.execute(_ONE, {"backup_id": backup_id})
         row = found.mappings().one_or_none()
         return stored_backup(row) if row is not None else None
 
@@ -224,6 +219,33 @@ class BackupRecords:
     async def _update(self, where: ColumnElement[bool], changes: Mapping[str, Any]) -> int:
         changed = await self._connection.execute(update(BACKUPS).where(where).values(**changes))
         return changed.rowcount
+
+
+_ONE: Final = select(BACKUPS).where(BACKUPS.c.id == bindparam("backup_id"))
+_PARAMETER: Final = "new_"  # SQLAlchemy keeps the names of the columns for itself
+
+_UNKNOWN_YET: Final[Mapping[str, object]] = {
+    "status": Status.INITIALIZING,
+    "size_on_disk": 0,
+    "is_valid": False,
+    "is_version_compatible": True,
+}
+
+
+@cache  # building it takes longer than running it
+def _build_insert(dialect_name: str) -> UpdateBase:
+    """Build what adds a backup, unless a restore runs or an index has its name or host."""
+    values = [
+        *(
+            bindparam(_PARAMETER + each.name, type_=BACKUPS.c[each.name].type)
+            for each in fields(NewBackup)
+        ),
+        *(literal(value, BACKUPS.c[name].type) for name, value in _UNKNOWN_YET.items()),
+    ]
+    columns = [*(each.name for each in fields(NewBackup)), *_UNKNOWN_YET]
+    new = select(*values).where(not_(RESTORE_RUNS))
+    row = insert_unless_taken(dialect_name, BACKUPS).from_select(columns, new)
+    return row.returning(*BACKUPS.c)
 
 
 def _is_good(table: FromClause) -> ColumnElement[bool]:

@@ -33,7 +33,7 @@ class ClaimRecords:
         )
         if taken.rowcount:
             return True
-        row = insert_unless_taken(self._connection, CLAIMS).values(
+        row = insert_unless_taken(self._connection.dialect.name, CLAIMS).values(
             kind=kind, subject_id=subject_id, token=token, holder=holder, until=until
         )
         return (await self._connection.execute(row)).rowcount == 1

@@ -1,8 +1,9 @@
 """The one backup configuration, as staged and as deployed."""
 
 from dataclasses import dataclass
+from typing import Final
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -25,6 +26,10 @@ class StoredConfiguration:
     def is_deployed(self) -> bool:
         """Whether what is staged is in force."""
         return self.staged == self.deployed
+
+
+_ONE: Final = select(CONFIGURATIONS).where(CONFIGURATIONS.c.id == bindparam("wanted"))
+_ONE_LOCKED: Final = _ONE.with_for_update()  # SQLite knows no such clause, and has one lock for all
 
 
 class ConfigurationRecords:
@@ -50,10 +55,9 @@ class ConfigurationRecords:
 
     async def get(self, configuration_id: int, *, locked: bool = False) -> StoredConfiguration:
         """Get both views; ``locked`` keeps others from changing them until the transaction ends."""
-        query = select(CONFIGURATIONS).where(CONFIGURATIONS.c.id == configuration_id)
-        if locked:  # SQLite's write lock covers all rows already, and it knows no such clause
-            query = query.with_for_update()
-        row = (await self._connection.execute(query)).mappings().one()
+        query = _ONE_LOCKED if locked else _ONE
+        found = await self._connection.execute(query, {"wanted": configuration_id})
+        row = found.mappings().one()
         return StoredConfiguration(
             BackupConfigurationRecord.model_validate(row["staged"]),
             BackupConfigurationRecord.model_validate(row["deployed"]),

@@ -4,6 +4,8 @@ Both kinds of job begin under one row lock, so that of two that begin at once, o
 engines, the second sees the first. Indexes alone could not say it across two tables.
 """
 
+from typing import Final
+
 from sqlalchemy import select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -19,24 +21,23 @@ class BackupRunningError(Exception):
     """A backup runs, so no restore may begin."""
 
 
+RESTORE_RUNS: Final = select(RESTORES.c.id).where(RESTORES.c.is_running == true()).exists()
+"""Whether a restore runs, with or without its record; to be asked under the lock."""
+
+_LOCK: Final = select(CONFIGURATIONS.c.id).with_for_update()
+_BACKUP_RUNS: Final = select(BACKUPS.c.id).where(BACKUPS.c.status.in_(sorted(RUNNING))).limit(1)
+
+
 async def lock_beginnings(connection: AsyncConnection) -> None:
     """Let no other job or deploy begin until the transaction ends.
 
     ``ConfigurationRecords.get`` takes the same lock, where it is asked for one. SQLite's write lock
     does so already, and it knows no such clause.
     """
-    await connection.execute(select(CONFIGURATIONS.c.id).with_for_update())
-
-
-async def ensure_no_restore(connection: AsyncConnection) -> None:
-    """Raise RestoreRunningError if a restore runs, with or without its record."""
-    running = select(RESTORES.c.id).where(RESTORES.c.is_running == true()).limit(1)
-    if (await connection.execute(running)).first() is not None:
-        raise RestoreRunningError
+    await connection.execute(_LOCK)
 
 
 async def ensure_no_backup(connection: AsyncConnection) -> None:
     """Raise BackupRunningError if a backup runs on any host."""
-    running = select(BACKUPS.c.id).where(BACKUPS.c.status.in_(sorted(RUNNING))).limit(1)
-    if (await connection.execute(running)).first() is not None:
+    if (await connection.execute(_BACKUP_RUNS)).first() is not None:
         raise BackupRunningError

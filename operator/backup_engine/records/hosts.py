@@ -1,7 +1,7 @@
 """Rows of the table of hosts, each as staged and as deployed (spec §6)."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import RowMapping, delete, exists, insert, null, select, update
@@ -42,6 +42,9 @@ class StoredHost:
         return staged != deployed
 
 
+_ALL: Final = select(HOSTS).order_by(HOSTS.c.id)
+
+
 class HostRecords:
     """Works inside the caller's transaction and never commits it.
 
@@ -54,7 +57,7 @@ class HostRecords:
 
     async def list_all(self) -> list[StoredHost]:
         """List every host by ascending id; the console is the first."""
-        found = await self._connection.execute(select(HOSTS).order_by(HOSTS.c.id))
+        found = await self._connection.execute(_ALL)
         return [_stored(row) for row in found.mappings()]
 
     async def find(self, host_id: int) -> StoredHost | None:

@@ -8,7 +8,8 @@ from typing import Any, Final
 import asyncpg
 
 from backup_engine.records.postgresql import is_passing_state
-from backup_engine.records.selects import Row
+from backup_engine.records.selects import Fill, Row
+from backup_engine.records.totals import Totals
 from backup_engine.records.troubles import DatabaseAwayError
 
 READERS: Final = 6
@@ -25,18 +26,20 @@ class PostgresqlReader:
         self._options = options
         self._pool: asyncpg.Pool | None = None
         self._opening = asyncio.Lock()
+        self._totals = Totals()
 
-    async def fetch(self, sql: str, values: Sequence[Any]) -> Sequence[Row]:
-        """Return all rows; raises DatabaseAwayError.
+    async def fetch(self, sql: str, fill: Fill) -> tuple[Sequence[Row], Totals]:
+        """Return all rows, and the totals of the server; raises DatabaseAwayError.
 
         A connection that turns out to be broken, say by a failover, costs a second try: reading
         twice does no harm.
         """
+        values = fill(self._totals)
         try:
             async with asyncio.timeout(WITHIN_S):
                 with suppress(*_BROKEN, _ENDED):
-                    return await self._fetch(sql, values)
-                return await self._fetch(sql, values)
+                    return await self._fetch(sql, values), self._totals
+                return await self._fetch(sql, values), self._totals
         except asyncpg.DataError:
             raise
         except asyncpg.PostgresError as trouble:

@@ -4,21 +4,26 @@ Building, keying and running a statement in SQLAlchemy takes longer than a datab
 fifty records; so the lists that clients poll are compiled to text, once for each form of a query.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from sqlalchemy import Boolean, Dialect, Select
 
+from backup_engine.records.totals import Totals
+
 Row = Sequence[Any]
 """One row, its values in the order of the columns."""
+
+Fill = Callable[[Totals], Sequence[Any]]
+"""Gives the values of a statement, told which totals are known to whoever will run it."""
 
 
 class Reader(Protocol):
     """Runs one SELECT on the driver; it sees one state of the database."""
 
-    async def fetch(self, sql: str, values: Sequence[Any]) -> Sequence[Row]:
-        """Return all rows; raises DatabaseAwayError."""
+    async def fetch(self, sql: str, fill: Fill) -> tuple[Sequence[Row], Totals]:
+        """Return all rows, and the totals that ``fill`` was told; raises DatabaseAwayError."""
         ...
 
     async def close(self) -> None:
@@ -40,7 +45,15 @@ class CompiledSelect:
 
     async def fetch(self, reader: Reader, values: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Run it with ``values`` by name; returns rows by column."""
-        rows = await reader.fetch(self.sql, [values[name] for name in self.names])
+        rows, _ = await reader.fetch(self.sql, lambda _: self.arrange(values))
+        return self.read(rows)
+
+    def arrange(self, values: Mapping[str, Any]) -> list[Any]:
+        """Bring ``values`` into the order of the text."""
+        return [values[name] for name in self.names]
+
+    def read(self, rows: Sequence[Row]) -> list[dict[str, Any]]:
+        """Name the values of ``rows``."""
         columns = self.columns
         found = [dict(zip(columns, row, strict=True)) for row in rows]
         for position in self.booleans:

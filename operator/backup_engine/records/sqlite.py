@@ -8,6 +8,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from backup_engine.records.sqlite_driver import READS, connect
+from backup_engine.records.sqlite_driver import WRITES as BEGIN_WRITING
 
 WRITES: Final = "backup_engine_writes"
 """Execution option: the transaction will write, so it takes the write lock as it begins."""
@@ -57,7 +58,7 @@ def prepare_sqlite(engine: AsyncEngine) -> None:
         # meanwhile, and no busy timeout helps.
         options = connection.get_execution_options()
         if not options.get(ASKS, False):
-            connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get(WRITES, False) else READS)
+            connection.exec_driver_sql(BEGIN_WRITING if options.get(WRITES, False) else READS)
 
 
 def prepare_connection(connection: Any) -> None:  # noqa: ANN401 - the driver's, or SQLAlchemy's

@@ -2,7 +2,8 @@
 
 The library makes one for each of cursor, execute, fetch and close, one for ``BEGIN``, and one for
 a rollback that has nothing to undo, whenever a connection goes back to the pool. These trips are
-most of what a small request costs.
+most of what a small request costs. So a transaction begins on the way of its first statement,
+before which it knows nothing of the database, nor locks anything that it would need.
 """
 
 import sqlite3
@@ -14,7 +15,10 @@ import aiosqlite
 from aiosqlite.context import contextmanager
 
 READS: Final = "BEGIN"
-"""Takes neither lock nor state before the first statement, so it can wait for that one."""
+"""Takes neither lock nor state before the first statement."""
+
+WRITES: Final = "BEGIN IMMEDIATE"
+"""Takes the write lock."""
 
 
 class OneTripCursor:
@@ -33,8 +37,8 @@ class OneTripCursor:
 
     async def execute(self, sql: str, parameters: Iterable[Any] = ()) -> None:
         """Run one statement."""
-        if sql == READS:
-            self._connection.is_beginning = True
+        if sql in {READS, WRITES}:
+            self._connection.beginning = sql
             return
         await self._connection.visit(partial(self._run, "execute", sql, parameters))
 
@@ -60,18 +64,18 @@ class OneTripCursor:
 class OneTripConnection(aiosqlite.Connection):
     """A connection whose cursors make one trip each."""
 
-    is_beginning = False  # a transaction for reading has been asked for and not begun
+    beginning: str | None = None  # of a transaction that has been asked for and not begun
 
     async def visit(self, run: Any) -> None:  # noqa: ANN401 - takes the driver's cursor
         """Do something with a cursor of the driver, on its thread."""
-        begins, self.is_beginning = self.is_beginning, False
-        await self._execute(self._visit, run, begins)  # type: ignore[no-untyped-call]
+        beginning, self.beginning = self.beginning, None
+        await self._execute(self._visit, run, beginning)  # type: ignore[no-untyped-call]
 
-    def _visit(self, run: Any, begins: bool) -> None:  # noqa: ANN401
+    def _visit(self, run: Any, beginning: str | None) -> None:  # noqa: ANN401
         cursor = self._conn.cursor()
         try:
-            if begins:
-                cursor.execute(READS)
+            if beginning is not None:
+                cursor.execute(beginning)
             run(cursor)
         finally:
             cursor.close()
@@ -83,13 +87,13 @@ class OneTripConnection(aiosqlite.Connection):
 
     async def commit(self) -> None:
         """Commit, if there is anything to end."""
-        self.is_beginning = False
+        self.beginning = None
         if self.in_transaction:
             await super().commit()
 
     async def rollback(self) -> None:
         """Roll back, if there is anything to end."""
-        self.is_beginning = False
+        self.beginning = None
         if self.in_transaction:
             await super().rollback()
 

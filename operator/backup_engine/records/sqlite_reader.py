@@ -3,14 +3,24 @@
 import asyncio
 import sqlite3
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
-from backup_engine.records.selects import Row
+from backup_engine.records.selects import Fill, Row
 from backup_engine.records.sqlite import prepare_connection
 from backup_engine.records.sqlite_driver import OneTripConnection, connect
+from backup_engine.records.totals import Totals
 from backup_engine.records.troubles import DatabaseAwayError, is_wrong_statement
 
 READERS: Final = 4  # more of them would only wait for each other's Python
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """A connection, and what was counted on it."""
+
+    connection: OneTripConnection
+    totals: Totals = field(default_factory=Totals)
 
 
 class SqliteReader:
@@ -20,29 +30,31 @@ class SqliteReader:
         self._arguments = arguments
         self._options = options
         self._places = asyncio.Semaphore(READERS)
-        self._idle: list[OneTripConnection] = []
+        self._idle: list[_Reading] = []
         self._all: list[OneTripConnection] = []
 
-    async def fetch(self, sql: str, values: Sequence[Any]) -> Sequence[Row]:
-        """Return all rows; raises DatabaseAwayError."""
+    async def fetch(self, sql: str, fill: Fill) -> tuple[Sequence[Row], Totals]:
+        """Return all rows, and the totals of the connection; raises DatabaseAwayError."""
         rows: list[Row] = []
-
-        def run(cursor: sqlite3.Cursor) -> None:
-            cursor.execute(sql, values)
-            rows.extend(cursor.fetchall())
 
         async with self._places:
             try:
-                connection = self._idle.pop() if self._idle else await self._open()
+                reading = self._idle.pop() if self._idle else await self._open()
                 try:
-                    await connection.visit(run)
+                    values = fill(reading.totals)
+
+                    def run(cursor: sqlite3.Cursor) -> None:
+                        cursor.execute(sql, values)
+                        rows.extend(cursor.fetchall())
+
+                    await reading.connection.visit(run)
                 finally:
-                    self._idle.append(connection)
+                    self._idle.append(reading)
             except sqlite3.OperationalError as trouble:
                 if is_wrong_statement(trouble):
                     raise
                 raise DatabaseAwayError.because_of(trouble) from trouble
-        return rows
+        return rows, reading.totals
 
     async def close(self) -> None:
         """Close all connections."""
@@ -50,9 +62,9 @@ class SqliteReader:
         while self._all:
             await self._all.pop().close()
 
-    async def _open(self) -> OneTripConnection:
+    async def _open(self) -> _Reading:
         connection = connect(*self._arguments, **self._options)
         await connection
         self._all.append(connection)
         await connection.visit(lambda cursor: prepare_connection(cursor.connection))
-        return connection
+        return _Reading(connection)
