@@ -36,6 +36,8 @@ SOURCES: Final[dict[str, tuple[tuple[str, ...], str | None, str | None]]] = {
     ),
     "restore.yaml": (("restore/rbac.yaml",), "", "restore.allow"),
     "movers.yaml": (("movers/rbac.yaml",), None, "volumes.repositoryUrl"),
+    "hooks.yaml": (("hooks/rbac.yaml",), "", "volumes.allowHooks"),
+    "volume-snapshots.yaml": (("volume-snapshots/rbac.yaml",), "", "volumes.allowSnapshots"),
 }
 
 

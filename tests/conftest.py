@@ -14,6 +14,7 @@ pytest_plugins = [
     "fixtures.postgresql",
     "fixtures.databases",
     "fixtures.engine",
+    "fixtures.exec_node",
     "fixtures.installation",
     "fixtures.appliance",
     "fixtures.kills",

@@ -15,6 +15,7 @@ from backup_api.calls.restores import RestoreCalls
 from backup_api.exchange import ClientOptions, Exchange
 from backup_api.extensions.archive_calls import ArchiveCalls
 from backup_api.extensions.engine import EngineCalls
+from backup_api.extensions.hooks import HookCalls
 from backup_api.extensions.hosts import EngineHostCalls
 from backup_api.extensions.restore_calls import EngineRestoreCalls
 from backup_api.extensions.verification import VerificationCalls
@@ -35,6 +36,7 @@ class BackupApiClient(
     ArchiveCalls,
     VerificationCalls,
     VolumeCalls,
+    HookCalls,
 ):
     """Speaks to one server of the API; an async context manager that owns its connections.
 

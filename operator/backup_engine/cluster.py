@@ -6,7 +6,7 @@ mostly that. Kubeconfigs and the pod's own account are read by the official clie
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -31,6 +31,8 @@ TOTAL_TIMEOUT_S: Final = 300.0
 TOKEN_LIFETIME_S: Final = 30.0  # tokens rotate hours ahead of their end, so this is soon enough
 PLUGIN_TIMEOUT_S: Final = 30.0
 CONNECTIONS: Final = 64
+HEARTBEAT_S: Final = 30.0  # so that nothing on the way takes a quiet WebSocket for a dead one
+CLOSE_TIMEOUT_S: Final = 5.0
 LARGE_BODY_BYTES: Final = 512 * 1024
 READ_BUFFER_BYTES: Final = 1024 * 1024
 USER_AGENT: Final = "backup-engine"
@@ -180,6 +182,38 @@ class ClusterConnection:
         except (aiohttp.ClientError, TimeoutError) as trouble:
             said = str(trouble) or type(trouble).__name__
             raise ClusterUnreachableError(f"{method} {access.url}{path}: {said}") from trouble
+
+    @asynccontextmanager
+    async def websocket(
+        self, path: str, params: Sequence[tuple[str, str]], protocols: Sequence[str]
+    ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+        """Open a WebSocket that speaks one of ``protocols``.
+
+        Raises aiohttp.WSServerHandshakeError if the server refuses, ClusterUnreachableError if it
+        cannot be reached or the connection breaks.
+        """
+        session, access = self._session, self._access
+        if session is None or access is None:
+            raise RuntimeError("ClusterConnection.websocket outside of its async with block")
+        token = await self._read_token(access)
+        try:
+            async with session.ws_connect(
+                access.url + path,
+                params=params,
+                protocols=protocols,
+                headers={"Authorization": token} if token is not None else {},
+                heartbeat=HEARTBEAT_S,
+                timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT_S),
+                ssl=access.tls,
+                server_hostname=access.server_name,
+                proxy=access.proxy,
+            ) as socket:
+                yield socket
+        except aiohttp.WSServerHandshakeError:
+            raise
+        except (aiohttp.ClientError, TimeoutError) as trouble:
+            said = str(trouble) or type(trouble).__name__
+            raise ClusterUnreachableError(f"GET {access.url}{path}: {said}") from trouble
 
     async def _read_token(self, access: ClusterAccess) -> str | None:
         now = asyncio.get_running_loop().time()

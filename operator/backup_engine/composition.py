@@ -60,6 +60,7 @@ from backup_engine.runs.capturing import Capturing
 from backup_engine.runs.claims import ClaimKind, Claims, Lease
 from backup_engine.runs.data_backups import DataBackups
 from backup_engine.runs.deploying import Deployer, Preparation
+from backup_engine.runs.hook_running import HookRunning
 from backup_engine.runs.host_watch import PACE, HostWatch, WatchPace
 from backup_engine.runs.lookout import Lookout, LookoutRules, build_lookout
 from backup_engine.runs.nightly import Nightly, NightlyRules
@@ -78,6 +79,8 @@ from backup_engine.settings import DEFAULT_ENGINE_NAME
 from backup_engine.verifications import Verifications
 from backup_engine.volume_restores import VolumeRestores
 from backup_engine.volumes.executor import Executor
+from backup_engine.volumes.job_calls import JobCalls
+from backup_engine.volumes.pod_commands import PodCommands
 
 SERVED_EXTENSIONS: Final = (
     ARCHIVES_EXTENSION,
@@ -198,7 +201,7 @@ async def build_engine(
         await ConfigurationRecords(connection).ensure(DEFAULT, now_ms)
     rules = conduct.capture_rules or DeployedRules(database)
     claims = Claims(database, conduct.lease)
-    volumes = build_volumes(database, conduct.volume_work, claims, clock)
+    volumes = build_volumes(database, cluster, conduct.volume_work, claims, clock)
     data = volumes.backups if volumes is not None else None
     capturing = Capturing(
         database, cluster, places, (console,), product, clock, rules, conduct.safekeeping, data
@@ -237,13 +240,18 @@ async def build_engine(
 
 
 def build_volumes(
-    database: Database, work: VolumeWork | None, claims: Claims, clock: Callable[[], datetime]
+    database: Database,
+    cluster: ClusterConnection,
+    work: VolumeWork | None,
+    claims: Claims,
+    clock: Callable[[], datetime],
 ) -> Volumes | None:
     """Put together what works on volumes; None: nothing does."""
     if work is None:
         return None
+    hooks = HookRunning(database, PodCommands(cluster, JobCalls(cluster)))
     return Volumes(
-        DataBackups(database, work.executor, work.repositories, clock),
+        DataBackups(database, work.executor, work.repositories, clock, hooks),
         RepositoryKeeper(database, work.repositories, clock, work.rules),
         VolumeRestorer(database, work.executor, work.repositories, claims, clock),
     )

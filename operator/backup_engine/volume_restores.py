@@ -1,4 +1,4 @@
-"""The volumes of DATA backups and their restores: use cases of the engine's extension."""
+"""Volumes and hooks of DATA backups, and their restores: use cases of the engine's extension."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from backup_api.backups import BackupType, RecordStatus
+from backup_api.extensions.hooks import BackupHook, ListBackupHooksErrors
 from backup_api.extensions.volumes import (
     UNFINISHED,
     BackupVolume,
@@ -22,6 +23,7 @@ from backup_api.extensions.volumes import (
     VolumeWish,
 )
 from backup_engine.errors import RefusalError
+from backup_engine.records.backup_hooks import BackupHookRecords
 from backup_engine.records.backups import BackupRecords, StoredBackup
 from backup_engine.records.database import Database
 from backup_engine.records.volume_restores import VolumeRestoreRecords, WantedVolume
@@ -49,6 +51,14 @@ class VolumeRestores:
                 message = f"Backup {backup_id} was not found"
                 raise RefusalError(ListBackupVolumesErrors.UNKNOWN_BACKUP, message)
             return await BackupVolumeRecords(connection).list_all(backup_id)
+
+    async def list_hooks(self, backup_id: int) -> list[BackupHook]:
+        """List the hooks of a backup; raises RefusalError."""
+        async with self.database.reading() as connection:
+            if await BackupRecords(connection).find(backup_id) is None:
+                message = f"Backup {backup_id} was not found"
+                raise RefusalError(ListBackupHooksErrors.UNKNOWN_BACKUP, message)
+            return await BackupHookRecords(connection).list_all(backup_id)
 
     async def create(self, body: CreateVolumeRestore, initiated_by: str) -> VolumeRestoreRecord:
         """Record a restore and have it run; raises RefusalError before anything is written."""

@@ -28,6 +28,8 @@ POSTGRESQL = (
 VOLUMES = (
     "volumes.repositoryUrl=s3://backups/volumes",
     "engine.archiveSecret=backup-engine-bucket",
+    "volumes.allowHooks=true",
+    "volumes.allowSnapshots=true",
 )
 HELMS_LABELS = frozenset({"app.kubernetes.io/managed-by", "helm.sh/chart"})
 HELMS_ANNOTATION = "helm.sh/resource-policy"
@@ -101,9 +103,12 @@ def test_what_the_chart_shares_with_the_base_is_generated() -> None:
         ((), ("overlays/cluster",)),
         (("engine.install=false",), ("overlays/appliance",)),
         (POSTGRESQL, ("overlays/postgresql",)),
-        (("restore.allow=true", *VOLUMES), ("overlays/volumes", "restore")),
+        (
+            ("restore.allow=true", *VOLUMES),
+            ("overlays/volumes", "restore", "hooks", "volume-snapshots"),
+        ),
     ],
-    ids=["cluster", "appliance", "postgresql", "volumes and restore"],
+    ids=["cluster", "appliance", "postgresql", "volumes and all that is opted in"],
 )
 def test_the_chart_installs_what_the_overlay_installs(
     installation: Installation, helm: Path, values: tuple[str, ...], folders: tuple[str, ...]

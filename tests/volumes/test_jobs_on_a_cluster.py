@@ -2,13 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from backup_engine.cluster import ClusterConnection
-from backup_engine.host_definition import VolumeSelection
+from backup_engine.host_definition import VolumeSelection, VolumeSnapshotMode
 from backup_engine.volumes.errors import VolumeError
 from backup_engine.volumes.executor import HostRepository, RestoreRun, SnapshotRun
 from backup_engine.volumes.jobs import JobExecutor
@@ -22,6 +23,13 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
 KEYS = {"AWS_ACCESS_KEY_ID": "i", "AWS_SECRET_ACCESS_KEY": "s"}
 WITHIN_S = 40
+A_DIRECTORY = {"hostPath": {"path": "/nowhere"}}
+DRIVER = "csi.example.com"
+SNAPSHOT_GROUP = "snapshot.storage.k8s.io"
+SNAPSHOT_KINDS = (
+    ("volumesnapshots", "VolumeSnapshot", "Namespaced"),
+    ("volumesnapshotclasses", "VolumeSnapshotClass", "Cluster"),
+)
 
 
 class Kubelet:
@@ -49,7 +57,24 @@ class Kubelet:
                     return pods[0]
                 await asyncio.sleep(0.1)
 
-    async def claim(self, name: str, *, is_bound: bool = True) -> None:
+    async def until_found(self, kind: str, name: str) -> dict[str, Any]:
+        async with asyncio.timeout(WITHIN_S):
+            while True:
+                for each in await self.list(kind):
+                    if each["metadata"]["name"] == name:
+                        return each
+                await asyncio.sleep(0.1)
+
+    async def until_none(self, kind: str, name: str) -> None:
+        async with asyncio.timeout(WITHIN_S):
+            while True:
+                if name not in {each["metadata"]["name"] for each in await self.list(kind)}:
+                    return
+                await asyncio.sleep(0.1)
+
+    async def claim(
+        self, name: str, *, is_bound: bool = True, source: dict[str, Any] = A_DIRECTORY
+    ) -> None:
         """Make a claim, and the volume that the real controller binds it to."""
         spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
         volume = {
@@ -59,7 +84,7 @@ class Kubelet:
             "spec": {
                 "accessModes": ["ReadWriteOnce"],
                 "capacity": {"storage": "1Gi"},
-                "hostPath": {"path": "/nowhere"},
+                **source,
                 "claimRef": {"namespace": self._namespace, "name": name},
                 "storageClassName": "",
             },
@@ -219,6 +244,124 @@ async def test_a_restore_makes_its_claim_and_never_takes_one_that_is_there(
 
     claims = {each["metadata"]["name"]: each for each in await kubelet.list("pvc")}
     assert claims["copy"]["spec"]["resources"]["requests"]["storage"] == "1Gi"
+
+
+@pytest.fixture
+def snapshot_class(kubectl: Callable[..., Any], namespace: str) -> Iterator[str]:
+    """A VolumeSnapshotClass, and the kinds of it as far as the engine knows them."""
+    for plural, kind, scope in SNAPSHOT_KINDS:
+        kubectl("apply", "-f", "-", input=json.dumps(a_definition(plural, kind, scope)))
+    names = [f"crd/{plural}.{SNAPSHOT_GROUP}" for plural, _, _ in SNAPSHOT_KINDS]
+    kubectl("wait", "--for=condition=Established", *names, "--timeout=20s")
+    a_class = {
+        "apiVersion": f"{SNAPSHOT_GROUP}/v1",
+        "kind": "VolumeSnapshotClass",
+        "metadata": {"name": namespace},
+        "driver": DRIVER,
+        "deletionPolicy": "Delete",
+    }
+    kubectl("create", "-f", "-", input=json.dumps(a_class))
+    yield namespace
+    kubectl("delete", "--wait=false", *names)
+
+
+def a_definition(plural: str, kind: str, scope: str) -> dict[str, Any]:
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    version = {
+        "name": "v1",
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": schema},
+        "subresources": {"status": {}} if scope == "Namespaced" else {},
+    }
+    approved = {"api-approved.kubernetes.io": "unapproved, of a test alone"}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{SNAPSHOT_GROUP}", "annotations": approved},
+        "spec": {
+            "group": SNAPSHOT_GROUP,
+            "scope": scope,
+            "names": {"plural": plural, "kind": kind, "singular": kind.lower()},
+            "versions": [version],
+        },
+    }
+
+
+async def test_a_mover_reads_what_the_storage_copied_and_nothing_of_that_stays(
+    executor: JobExecutor, kubelet: Kubelet, namespace: str, snapshot_class: str
+) -> None:
+    """The test is the snapshot controller."""
+    await kubelet.claim("data", source={"csi": {"driver": DRIVER, "volumeHandle": namespace}})
+    run = replace(a_run(namespace, "copied"), volume_snapshot=VolumeSnapshotMode.ALWAYS)
+    first = asyncio.create_task(executor.snapshot(run, ignore))
+    pod = await kubelet.until_pod()
+    (job,) = await kubelet.list("jobs")
+    name = job["metadata"]["name"]
+    made = await kubelet.until_found("volumesnapshots", name)
+    first.cancel()  # as far as the cluster can tell, the engine is gone
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    second = asyncio.create_task(executor.snapshot(run, ignore))
+    await kubelet.status("volumesnapshot", name, {"readyToUse": True})
+    copy = await kubelet.until_found("pvc", name)
+    await kubelet.end(pod["metadata"]["name"], "{}")
+    async with asyncio.timeout(WITHIN_S):
+        await second
+
+    assert made["spec"] == {
+        "source": {"persistentVolumeClaimName": "data"},
+        "volumeSnapshotClassName": snapshot_class,
+    }
+    assert (copy["spec"]["dataSource"]["kind"], copy["spec"]["dataSource"]["name"]) == (
+        "VolumeSnapshot",
+        name,
+    )
+    assert copy["spec"]["resources"]["requests"]["storage"] == "1Gi"
+    assert pod["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"] == name
+    mount = pod["spec"]["containers"][0]["volumeMounts"][0]["mountPath"]
+    assert mount == f"/volumes/{namespace}/data", "kopia knows the volume again by its path"
+    for each in (made, copy):  # Kubernetes removes them with the Job, whatever became of us
+        assert each["metadata"]["ownerReferences"][0]["uid"] == job["metadata"]["uid"]
+    assert await kubelet.list("jobs") == []
+    await kubelet.until_none("pvc", name)
+
+
+async def test_a_snapshot_that_nobody_makes_fails_the_volume(
+    sandbox: Cluster, kubelet: Kubelet, namespace: str, snapshot_class: str
+) -> None:
+    await kubelet.claim("data", source={"csi": {"driver": DRIVER, "volumeHandle": namespace}})
+    run = replace(
+        a_run(namespace, "unmade"),
+        volume_snapshot=VolumeSnapshotMode.IF_POSSIBLE,
+        volume_snapshot_class=snapshot_class,
+    )
+    async with ClusterConnection.from_kubeconfig(sandbox.kubeconfig) as cluster:
+        executor = JobExecutor(
+            cluster, MoverSettings("example/backup:1"), start_within_s=1, look_every_s=0.1
+        )
+        with pytest.raises(VolumeError, match="no snapshot controller") as trouble:
+            await executor.snapshot(run, ignore)
+    assert trouble.value.reason == "VolumeSnapshotNotReady"
+    assert await kubelet.list("jobs") == []
+
+
+async def test_a_volume_whose_storage_makes_no_snapshots_is_read_itself_or_fails(
+    executor: JobExecutor, kubelet: Kubelet, namespace: str
+) -> None:
+    await kubelet.claim("data")
+    wanted = a_run(namespace, "live")
+    with pytest.raises(VolumeError, match="VolumeSnapshotClass") as trouble:
+        await executor.snapshot(replace(wanted, volume_snapshot=VolumeSnapshotMode.ALWAYS), ignore)
+    assert trouble.value.reason == "NoVolumeSnapshotClass"
+
+    possible = replace(wanted, volume_snapshot=VolumeSnapshotMode.IF_POSSIBLE)
+    reading = asyncio.create_task(executor.snapshot(possible, ignore))
+    pod = await kubelet.until_pod()
+    assert pod["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"] == "data"
+    await kubelet.end(pod["metadata"]["name"], "{}")
+    async with asyncio.timeout(WITHIN_S):
+        await reading
 
 
 async def test_a_mover_that_does_not_start_is_given_up_with_the_schedulers_reason(

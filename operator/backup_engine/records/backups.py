@@ -33,6 +33,7 @@ from backup_api.backups import RecordStatus as Status
 from backup_engine.records.exclusion import RESTORE_RUNS, RestoreRunningError
 from backup_engine.records.inserting import insert_unless_taken
 from backup_engine.records.tables import (
+    BACKUP_HOOKS,
     BACKUP_VOLUMES,
     BACKUPS,
     CAPTURE_JOURNAL,
@@ -209,6 +210,9 @@ class BackupRecords:
         )
         await self._connection.execute(
             delete(BACKUP_VOLUMES).where(BACKUP_VOLUMES.c.backup_id == backup_id)
+        )
+        await self._connection.execute(
+            delete(BACKUP_HOOKS).where(BACKUP_HOOKS.c.backup_id == backup_id)
         )
         await self._connection.execute(delete(BACKUPS).where(BACKUPS.c.id == backup_id))
 

@@ -8,6 +8,7 @@ from sqlalchemy import RowMapping, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from backup_api.extensions.volumes import BackupVolume, VolumeStatus
+from backup_engine.host_definition import VolumeSnapshotMode
 from backup_engine.records.tables import BACKUP_VOLUMES
 from backup_engine.volumes.volume import ChosenVolume, Volume, VolumePolicy
 
@@ -43,6 +44,8 @@ class BackupVolumeRecords:
                 "bytes_done": 0,
                 "files_done": 0,
                 "message": one.trouble,
+                "volume_snapshot": one.policy.volume_snapshot,
+                "volume_snapshot_class": one.policy.volume_snapshot_class,
             }
             for one in chosen
         ]
@@ -100,7 +103,12 @@ def _stored(row: RowMapping) -> StoredVolume:
     status = VolumeStatus(row["status"])
     chosen = ChosenVolume(
         Volume(row["namespace"], row["claim"]),
-        VolumePolicy(row["tolerate_empty"], row["tolerate_unreadable"]),
+        VolumePolicy(
+            row["tolerate_empty"],
+            row["tolerate_unreadable"],
+            VolumeSnapshotMode(row["volume_snapshot"]),
+            row["volume_snapshot_class"],
+        ),
         row["message"] if status is VolumeStatus.PENDING else None,
     )
     return StoredVolume(chosen, status, row["snapshot_id"])

@@ -1,10 +1,11 @@
-"""``/backup_engine/backups/{id}/volumes`` and ``/backup_engine/volume_restores`` (docs/data.md)."""
+"""``/backup_engine/backups/{id}/volumes``, its hooks, and ``…/volume_restores`` (docs/data.md)."""
 
 from typing import Final
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from backup_api.extensions.hooks import LIST_BACKUP_HOOKS, BackupHook, ListBackupHooksErrors
 from backup_api.extensions.volumes import (
     CANCEL_VOLUME_RESTORE,
     CREATE_VOLUME_RESTORE,
@@ -25,6 +26,7 @@ from backup_engine.routes.listing import answer_element, answer_whole
 from backup_engine.routes.parameters import convert_body, convert_fields, convert_id
 from backup_engine.volume_restores import VolumeRestores
 
+HOOK: Final = build_members(BackupHook)
 VOLUME: Final = build_members(BackupVolume)
 RESTORE: Final = build_members(VolumeRestoreRecord)
 
@@ -41,6 +43,15 @@ def build_volume_routes(restores: VolumeRestores) -> APIRouter:
         volumes = await restores.list_volumes(convert_id(call.ids["id"], unknown, unknown))
         elements = [each.model_dump(mode="json") for each in volumes]
         return answer_whole(LIST_BACKUP_VOLUMES, elements, selection)
+
+    @router.api_route(**document(LIST_BACKUP_HOOKS, list[BackupHook]))
+    async def list_backup_hooks(call: CurrentCall) -> Response:
+        """List the hooks of a DATA backup in the order of their running, and how each went."""
+        selection = convert_fields(call.query().get("fields"), HOOK)
+        unknown = ListBackupHooksErrors.UNKNOWN_BACKUP
+        hooks = await restores.list_hooks(convert_id(call.ids["id"], unknown, unknown))
+        elements = [each.model_dump(mode="json") for each in hooks]
+        return answer_whole(LIST_BACKUP_HOOKS, elements, selection)
 
     @router.api_route(**document(LIST_VOLUME_RESTORES, list[VolumeRestoreRecord]))
     async def list_volume_restores(call: CurrentCall) -> Response:

@@ -18,15 +18,17 @@ from backup_engine.records.backups import StoredBackup
 from backup_engine.records.database import Database
 from backup_engine.records.volumes import BackupVolumeRecords, StoredVolume
 from backup_engine.runs.claims import Claim, ClaimLostError
+from backup_engine.runs.hook_running import HOOK_FAILED, HookRunning
 from backup_engine.runs.keeping import repeated
 from backup_engine.runs.outcome import BUG, TOO_LONG, Outcome, failed
 from backup_engine.runs.persistence import persist
 from backup_engine.runs.repositories import Repositories
+from backup_engine.runs.volume_judging import build_changes, build_ending, find_trouble, is_due
 from backup_engine.runs.volume_rules import VolumeRules, read_volume_rules
 from backup_engine.volumes.errors import VolumeError
 from backup_engine.volumes.executor import Executor, HostRepository, SnapshotRun
 from backup_engine.volumes.repository import Repository
-from backup_engine.volumes.snapshots import Progress, Snapshot, choose_snapshots, judge
+from backup_engine.volumes.snapshots import Progress, choose_snapshots
 from backup_engine.volumes.volume import Volume, describe_all
 
 logger = logging.getLogger(__name__)
@@ -57,11 +59,13 @@ class DataBackups:
         executor: Executor,
         repositories: Repositories,
         clock: Callable[[], datetime],
+        hooks: HookRunning,
     ) -> None:
         self._database = database
         self._executor = executor
         self._repositories = repositories
         self._clock = clock
+        self._hooks = hooks
 
     async def check(self, host_id: int, hostname: str) -> None:
         """See that a host can be worked on, and make its repository; raises VolumeError."""
@@ -77,35 +81,29 @@ class DataBackups:
             lambda: read_volume_rules(self._database, backup.record.host_id or 0),
             f"backup {backup.id}: reading its rules",
         )
-        if rules is None:
-            return failed("HostUnknown", f"host {backup.record.host_id} is gone")
-        limit = asyncio.timeout(rules.time_limit_s)
-        try:
-            async with limit:
-                outcome = await self._work(backup, claim, rules)
-        except VolumeError as trouble:
-            outcome = failed(trouble.reason, trouble.message)
-        except TimeoutError as trouble:
-            outcome = (
-                failed(TOO_LONG, f"not finished within {rules.time_limit_s:.0f} s")
-                if limit.expired()
-                else failed(BUG, f"a wait timed out: {trouble}")
-            )
-        except ClaimLostError:
-            raise
-        except Exception as bug:  # whatever it is, the client must not wait for ever
-            logger.exception("backup %d: failed unexpectedly", backup.id)
-            outcome = failed(BUG, f"{type(bug).__name__}; the engine's log tells more")
+        outcome = (
+            await self._read_within(backup, claim, rules)
+            if rules is not None
+            else failed("HostUnknown", f"host {backup.record.host_id} is gone")
+        )
         if outcome.status is RecordStatus.FAILED:
-            await self._tidy(backup, rules.hostname)
+            await self._end_movers(backup)  # the hooks may let the application write again
+        trouble = await self._hooks.run_after(backup.id, claim)
+        if trouble is not None:
+            outcome = _fail_by_hook(outcome, trouble)
+        if outcome.status is RecordStatus.FAILED:
+            await self._tidy(backup, claim, rules.hostname if rules is not None else None)
         return outcome
 
-    async def remove(self, backup: StoredBackup, hostname: str | None) -> None:
+    async def remove(self, backup: StoredBackup, claim: Claim, hostname: str | None) -> None:
         """Remove the snapshots of a backup and what is left of its work; raises VolumeError.
 
-        A repository that is gone holds none.
+        What a cancelled backup still owes its application is run first. A repository that is gone
+        holds no snapshot.
         """
         await self._executor.discard(backup.archive_name)
+        if (trouble := await self._hooks.run_after(backup.id, claim)) is not None:
+            logger.error("backup %d: %s", backup.id, trouble)
         if hostname is None:
             return
         try:
@@ -121,17 +119,38 @@ class DataBackups:
             [each.id for each in await repository.list_snapshots(backup.archive_name)]
         )
 
+    async def _read_within(self, backup: StoredBackup, claim: Claim, rules: VolumeRules) -> Outcome:
+        limit = asyncio.timeout(rules.time_limit_s)
+        try:
+            async with limit:
+                return await self._work(backup, claim, rules)
+        except VolumeError as trouble:
+            return failed(trouble.reason, trouble.message)
+        except TimeoutError as trouble:
+            return (
+                failed(TOO_LONG, f"not finished within {rules.time_limit_s:.0f} s")
+                if limit.expired()
+                else failed(BUG, f"a wait timed out: {trouble}")
+            )
+        except ClaimLostError:
+            raise
+        except Exception as bug:  # whatever it is, the client must not wait for ever
+            logger.exception("backup %d: failed unexpectedly", backup.id)
+            return failed(BUG, f"{type(bug).__name__}; the engine's log tells more")
+
     async def _work(self, backup: StoredBackup, claim: Claim, rules: VolumeRules) -> Outcome:
         host_id = backup.record.host_id or 0
         host = await self._repositories.get(host_id, rules.hostname)
         repository = await self._repositories.open(host_id, rules.hostname)
         run = _Run(backup, claim, rules, host, repository)
         volumes = await self._choose(run)
+        await self._hooks.keep(backup.id, claim, rules.hooks)
         if backup.record.status is RecordStatus.IN_PROGRESS:  # left by a crash
             await self._executor.settle(host)
+        await self._hooks.run_before(backup.id, claim)
         done = choose_snapshots(await repository.list_snapshots(backup.archive_name))
         async with repeated(lambda: self._write_progress(run), PROGRESS_EVERY_S):
-            await self._read_all(run, [each for each in volumes if _is_due(each, done)])
+            await self._read_all(run, [each for each in volumes if is_due(each, done)])
         return await self._conclude(run, volumes)
 
     async def _choose(self, run: _Run) -> list[StoredVolume]:
@@ -181,25 +200,29 @@ class DataBackups:
             run.host,
             run.rules.time_limit_s,
             run.rules.fan_out.load,
+            each.chosen.policy.volume_snapshot,
+            each.chosen.policy.volume_snapshot_class,
         )
         try:
             await self._executor.snapshot(request, report)
         except VolumeError as trouble:
             logger.error("backup %d: %s: %s", run.backup.id, volume, trouble)  # noqa: TRY400
-            await self._note(run, volume, _ended(trouble))
+            await self._note(run, volume, build_ending(trouble))
 
     async def _conclude(self, run: _Run, volumes: Sequence[StoredVolume]) -> Outcome:
         """Judge each volume by the snapshot that the repository has of it."""
         listed = await run.repository.list_snapshots(run.backup.archive_name)
         kept = choose_snapshots(listed)
-        spare = [each.id for each in listed if kept.get(each.volume or _NOBODY) is not each]
+        spare = [
+            each.id for each in listed if each.volume is None or kept.get(each.volume) is not each
+        ]
         if spare:  # a kopia that outlived its engine took one more
             await run.repository.delete(spare)
         told = await self._read_troubles(run)
         troubles: list[VolumeError] = []
         for each in volumes:
-            trouble = _find_trouble(each, kept, told)
-            await self._note(run, each.chosen.volume, _changes(kept, each, trouble))
+            trouble = find_trouble(each, kept, told)
+            await self._note(run, each.chosen.volume, build_changes(kept, each, trouble))
             if trouble is not None:
                 troubles.append(trouble)
         good = [kept[each.chosen.volume] for each in volumes if each.chosen.volume in kept]
@@ -249,11 +272,19 @@ class DataBackups:
             done = {"bytes_done": progress.bytes, "files_done": progress.files}
             await self._note(run, volume, dict(done))
 
-    async def _tidy(self, backup: StoredBackup, hostname: str) -> None:
+    async def _end_movers(self, backup: StoredBackup) -> None:
+        """End what still reads volumes; a mover out of reach has a deadline of its own."""
+        try:
+            async with asyncio.timeout(TIDY_WITHIN_S):
+                await self._executor.discard(backup.archive_name)
+        except (VolumeError, TimeoutError) as trouble:
+            logger.warning("backup %d: movers may still run: %s", backup.id, trouble)
+
+    async def _tidy(self, backup: StoredBackup, claim: Claim, hostname: str | None) -> None:
         """Remove what a failed backup left; if that fails it goes with the record."""
         try:
             async with asyncio.timeout(TIDY_WITHIN_S):
-                await self.remove(backup, hostname)
+                await self.remove(backup, claim, hostname)
         except (VolumeError, TimeoutError) as trouble:
             logger.warning("backup %d: snapshots are left behind: %s", backup.id, trouble)
 
@@ -261,46 +292,9 @@ class DataBackups:
         return int(self._clock().timestamp() * 1000)
 
 
-_NOBODY: Final = Volume("", "")
-
-
-def _is_due(each: StoredVolume, done: dict[Volume, Snapshot]) -> bool:
-    return each.chosen.volume not in done and each.status is not VolumeStatus.FAILED
-
-
-def _find_trouble(
-    each: StoredVolume, kept: dict[Volume, Snapshot], told: dict[Volume, VolumeError]
-) -> VolumeError | None:
-    """Find what is wrong with one volume, by policy; None: it is as it should be. Pure."""
-    volume, policy = each.chosen.volume, each.chosen.policy
-    if each.chosen.trouble is not None:
-        is_tolerated = policy.tolerate_empty
-        return None if is_tolerated else VolumeError("EmptyVolume", each.chosen.trouble)
-    if volume in kept:
-        return judge(kept[volume], volume, policy)
-    return told.get(volume) or VolumeError(
-        "SnapshotMissing", f"{volume}: the repository has no snapshot of it"
-    )
-
-
-def _changes(
-    kept: dict[Volume, Snapshot], each: StoredVolume, trouble: VolumeError | None
-) -> dict[str, object]:
-    snapshot = kept.get(each.chosen.volume)
-    changes: dict[str, object] = {"status": VolumeStatus.SUCCESS, "reason": None, "message": None}
-    if snapshot is not None:
-        changes |= {
-            "snapshot_id": snapshot.id,
-            "size_bytes": snapshot.size_bytes,
-            "files": snapshot.files,
-            "unreadable_files": snapshot.failed,
-            "bytes_done": snapshot.size_bytes,
-            "files_done": snapshot.files,
-        }
-    else:
-        changes["message"] = each.chosen.trouble
-    return changes | (_ended(trouble) if trouble is not None else {})
-
-
-def _ended(trouble: VolumeError) -> dict[str, object]:
-    return {"status": VolumeStatus.FAILED, "reason": trouble.reason, "message": trouble.message}
+def _fail_by_hook(outcome: Outcome, trouble: VolumeError) -> Outcome:
+    """Build the outcome of a backup whose application may not have been set right again."""
+    if outcome.status is RecordStatus.FAILED:
+        told = f"{outcome.failure_message}; besides, {trouble.message}"
+        return failed(outcome.failure_reason or HOOK_FAILED, told)
+    return failed(trouble.reason, trouble.message)

@@ -146,7 +146,7 @@ class Runner:
 
         async def remove() -> None:
             if backup.record.type is BackupType.DATA:
-                await self._remove_snapshots(backup)
+                await self._remove_snapshots(backup, claim)
                 await self._forget(backup, claim)
                 return
             store = self._places.open(backup.archive_directory)
@@ -162,7 +162,7 @@ class Runner:
             await claim.confirm(connection)
             await BackupRecords(connection).remove(backup.id)
 
-    async def _remove_snapshots(self, backup: StoredBackup) -> None:
+    async def _remove_snapshots(self, backup: StoredBackup, claim: Claim) -> None:
         """Remove what a DATA backup stored; raises StorageError, to be tried again."""
         if self._data is None:
             raise StorageError(
@@ -172,7 +172,7 @@ class Runner:
         async with self._database.reading() as connection:
             host = await HostRecords(connection).find(backup.record.host_id or 0)
         try:
-            await self._data.remove(backup, host.name if host is not None else None)
+            await self._data.remove(backup, claim, host.name if host is not None else None)
         except VolumeError as trouble:
             raise StorageError(trouble.reason, trouble.message) from trouble
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from backup_api.configurations import BackupConfigurationRecord, BackupPriority
-from backup_engine.host_definition import VolumeSelection
+from backup_engine.host_definition import HostHooks, VolumeSelection
 from backup_engine.product import CONFIGURATION_ID
 from backup_engine.records.configurations import ConfigurationRecords
 from backup_engine.records.database import Database
@@ -38,17 +38,20 @@ class VolumeRules:
     time_limit_s: float
     fan_out: FanOut
     selections: tuple[VolumeSelection, ...]
+    hooks: HostHooks
 
 
 def build_volume_rules(deployed: BackupConfigurationRecord, host: StoredHost) -> VolumeRules:
     """Build the rules of a DATA backup of ``host`` under ``deployed``, which is complete."""
     assert deployed.data_backup_time_limit is not None
     assert deployed.data_backup_priority is not None
+    definition = host.deployed.definition if host.deployed is not None else None
     return VolumeRules(
         host.name,
         deployed.data_backup_time_limit / _MS_PER_S,
         FAN_OUT[deployed.data_backup_priority],
-        host.deployed.definition.volumes if host.deployed is not None else (),
+        definition.volumes if definition is not None else (),
+        definition.hooks if definition is not None else HostHooks(),
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from backup_engine.host_definition import VolumeSelection
+from backup_engine.host_definition import VolumeSelection, VolumeSnapshotMode
 from backup_engine.volumes.kopia import FREELY, Load, Report
 from backup_engine.volumes.place import RepositoryPlace
 from backup_engine.volumes.volume import ChosenVolume, Volume
@@ -32,6 +32,8 @@ class SnapshotRun:
     repository: HostRepository
     time_limit_s: float
     load: Load = FREELY
+    volume_snapshot: VolumeSnapshotMode = VolumeSnapshotMode.NEVER
+    volume_snapshot_class: str | None = None  # None: that of the volume's driver
 
 
 @dataclass(frozen=True, slots=True)

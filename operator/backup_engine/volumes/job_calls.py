@@ -7,6 +7,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import aiohttp
+import msgspec
 
 from backup_engine.cluster import ClusterConnection, ClusterError
 from backup_engine.volumes.errors import RepositoryUnreachableError, VolumeError
@@ -15,12 +16,13 @@ from backup_engine.volumes.volume import Volume
 
 REQUEST_TIMEOUT_S: Final = 30.0
 GONE_WITHIN_S: Final = 60.0
+LOOK_EVERY_S: Final = 1.0
 
 
 class JobCalls:
     """Asks the API server; each method raises VolumeError."""
 
-    def __init__(self, cluster: ClusterConnection, look_every_s: float) -> None:
+    def __init__(self, cluster: ClusterConnection, look_every_s: float = LOOK_EVERY_S) -> None:
         self._cluster = cluster
         self._look_every_s = look_every_s
 
@@ -100,13 +102,18 @@ class JobCalls:
                 asyncio.timeout(REQUEST_TIMEOUT_S),
                 self._cluster.request(method, path, params=params, json=body) as response,
             ):
-                answer: Any = await response.json(content_type=None)
+                content = await response.read()
                 status = response.status
-        except (ClusterError, TimeoutError, aiohttp.ClientError, ValueError) as trouble:
+        except (ClusterError, TimeoutError, aiohttp.ClientError) as trouble:
             said = str(trouble) or type(trouble).__name__
             raise RepositoryUnreachableError("ClusterUnreachable", f"{path}: {said}") from trouble
         if status in tolerated:
             return None
+        try:
+            answer: Any = msgspec.json.decode(content)
+        except msgspec.DecodeError as trouble:  # of a proxy, or of an API that is not there
+            said = f"{path}: the answer {status} is no JSON"
+            raise RepositoryUnreachableError("ClusterUnreachable", said) from trouble
         if status >= HTTPStatus.BAD_REQUEST:
             said = answer.get("message", "") if isinstance(answer, dict) else ""
             explain = _explain_status(status)

@@ -10,12 +10,14 @@ from backup_engine.cluster import ClusterConnection
 from backup_engine.host_definition import VolumeSelection
 from backup_engine.selectors import build_label_selector
 from backup_engine.volumes.claims import build_chosen, choose_placement
+from backup_engine.volumes.copying import Copying
 from backup_engine.volumes.errors import RepositoryUnreachableError, VolumeError
 from backup_engine.volumes.executor import HostRepository, RestoreRun, SnapshotRun
-from backup_engine.volumes.job_calls import JobCalls, claim_path, job_path, segment
+from backup_engine.volumes.job_calls import LOOK_EVERY_S, JobCalls, claim_path, job_path, segment
 from backup_engine.volumes.kopia import Report
 from backup_engine.volumes.mover_job import (
     BACKUP_LABEL,
+    SNAPSHOT_CLASS,
     MoverReport,
     MoverSettings,
     Placement,
@@ -30,6 +32,7 @@ from backup_engine.volumes.mover_job import (
 from backup_engine.volumes.mover_state import (
     explain_waiting,
     find_end,
+    is_over,
     is_started,
     parse_line,
 )
@@ -37,7 +40,6 @@ from backup_engine.volumes.volume import ChosenVolume, Volume, build_policy, mer
 
 logger = logging.getLogger(__name__)
 
-LOOK_EVERY_S: Final = 1.0
 START_WITHIN_S: Final = 600.0
 AWAY_FOR_S: Final = 300.0
 
@@ -58,6 +60,7 @@ class JobExecutor:
     ) -> None:
         self._calls = JobCalls(cluster, look_every_s)
         self._settings = settings
+        self._copying = Copying(self._calls, start_within_s, look_every_s)
         self._start_within_s = start_within_s
         self._look_every_s = look_every_s
 
@@ -91,11 +94,13 @@ class JobExecutor:
         """Do nothing: a Job that still runs is taken over by the run that goes on."""
 
     async def snapshot(self, run: SnapshotRun, report: Report) -> None:
-        """Have a Job take a snapshot."""
+        """Have a Job take a snapshot, of the volume or of a snapshot that its storage makes."""
         job = await self._find_job(run.volume, build_snapshot_job(run, self._settings, _ANYWHERE))
         if job is None:
-            placement = await self._choose_placement(run.volume)
-            job = build_snapshot_job(run, self._settings, placement)
+            snapshot_class = await self._copying.find_class(run)
+            is_elsewhere = snapshot_class is not None  # nobody else has the copy
+            placement = _ANYWHERE if is_elsewhere else await self._choose_placement(run.volume)
+            job = build_snapshot_job(run, self._settings, placement, snapshot_class)
         await self._carry_out(job, run.volume, run.repository, run.time_limit_s, report)
 
     async def prepare(self, run: RestoreRun) -> None:
@@ -171,6 +176,8 @@ class JobExecutor:
             secrets = f"/api/v1/namespaces/{segment(volume.namespace)}/secrets"
             secret = build_mover_secret(job, host)  # behind the Job, which owns it
             await self._calls.ask("POST", secrets, secret, tolerated={HTTPStatus.CONFLICT})
+            if SNAPSHOT_CLASS in (job["metadata"].get("annotations") or {}) and not is_over(job):
+                await self._copying.provide(job, volume)
             async with asyncio.timeout(time_limit_s + self._start_within_s):
                 done = await self._follow(job, volume, report)
         except (VolumeError, TimeoutError):

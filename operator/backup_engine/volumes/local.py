@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from backup_engine.host_definition import VolumeSelection
+from backup_engine.host_definition import VolumeSelection, VolumeSnapshotMode
 from backup_engine.selectors import build_label_selector
 from backup_engine.volumes.errors import VolumeError
 from backup_engine.volumes.executor import HostRepository, RestoreRun, SnapshotRun
@@ -63,6 +63,12 @@ class LocalExecutor:
 
     async def snapshot(self, run: SnapshotRun, report: Report) -> None:
         """Take a snapshot of the volume's directory."""
+        if run.volume_snapshot is VolumeSnapshotMode.ALWAYS:
+            raise VolumeError(
+                "NoVolumeSnapshotClass",
+                f"{run.volume}: a directory has no storage that makes snapshots; set volumeSnapshot"
+                " to Never or IfPossible",
+            )
         path = self._path_of(run.volume)
         if not await asyncio.to_thread(path.is_dir):
             raise VolumeError("VolumeMissing", f"{run.volume}: {path} is no directory")

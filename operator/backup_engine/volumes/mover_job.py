@@ -18,6 +18,9 @@ CONTAINER: Final = "mover"
 REQUEST: Final = "BACKUP_MOVER_REQUEST"
 VOLUMES: Final = "/volumes"
 SCRATCH: Final = "/tmp/mover"  # noqa: S108 - an emptyDir of the pod's own
+SNAPSHOT_CLASS: Final = "backup-operator.io/volume-snapshot-class"
+"""Annotation of a Job that reads a claim of its own name, made from a snapshot of this class."""
+
 BACKUP_LABEL: Final = "backup-operator.io/backup"
 MANAGED: Final = {
     "app.kubernetes.io/managed-by": "backup-engine",
@@ -83,8 +86,16 @@ def build_restore_name(restore_id: int, number: int, snapshot_id: str) -> str:
     return f"restore-{build_backup_label(f'{snapshot_id} {restore_id} {number}')}"
 
 
-def build_snapshot_job(run: SnapshotRun, settings: MoverSettings, placement: Placement) -> Resource:
-    """Build the Job that takes a snapshot of one claim. The same run gives the same Job."""
+def build_snapshot_job(
+    run: SnapshotRun,
+    settings: MoverSettings,
+    placement: Placement,
+    snapshot_class: str | None = None,
+) -> Resource:
+    """Build the Job that takes a snapshot of one claim. The same run gives the same Job.
+
+    With ``snapshot_class`` it reads a claim of its own name, which is not there yet.
+    """
     request = MoverRequest(
         hostname=run.repository.hostname,
         place=run.repository.place.arguments,
@@ -98,9 +109,14 @@ def build_snapshot_job(run: SnapshotRun, settings: MoverSettings, placement: Pla
     # fixed, so that a second create answers 409 and no volume is read twice
     name = f"volume-{build_backup_label(f'{run.archive_name} {run.volume}')}"
     label = build_backup_label(run.archive_name)
-    return _build_job(
+    job = _build_job(
         name, label, run.volume, request, run.time_limit_s, settings, placement, is_reading=True
     )
+    if snapshot_class is not None:
+        job["metadata"]["annotations"] = {SNAPSHOT_CLASS: snapshot_class}
+        claim, *_ = job["spec"]["template"]["spec"]["volumes"]
+        claim["persistentVolumeClaim"]["claimName"] = name
+    return job
 
 
 def build_restore_job(run: RestoreRun, settings: MoverSettings, placement: Placement) -> Resource:
@@ -139,17 +155,20 @@ def build_mover_secret(job: Resource, host: HostRepository) -> Resource:
             "name": metadata["name"],
             "namespace": metadata["namespace"],
             "labels": MANAGED,
-            "ownerReferences": [
-                {
-                    "apiVersion": "batch/v1",
-                    "kind": "Job",
-                    "name": metadata["name"],
-                    "uid": metadata["uid"],
-                    "blockOwnerDeletion": False,
-                }
-            ],
+            "ownerReferences": [build_owner(job)],
         },
         "stringData": {**host.place.secrets, PASSWORD: host.password},
+    }
+
+
+def build_owner(job: Resource) -> Resource:
+    """Build the reference by which something goes with a Job, as the API server stored it."""
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "name": job["metadata"]["name"],
+        "uid": job["metadata"]["uid"],
+        "blockOwnerDeletion": False,
     }
 
 

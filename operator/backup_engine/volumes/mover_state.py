@@ -20,13 +20,9 @@ def find_end(
     The pod's own word counts before the Job's, which knows less; without either a Job that has
     failed is told by its condition.
     """
-    conditions = {
-        each["type"]: each
-        for each in (job.get("status") or {}).get("conditions") or ()
-        if each.get("status") == "True"
-    }
-    if "Complete" not in conditions and "Failed" not in conditions:
+    if not is_over(job):
         return None
+    conditions = _read_conditions(job)
     if (told := _read_report(pod)) is not None:
         return told
     if "Complete" in conditions:
@@ -35,6 +31,11 @@ def find_end(
     reason = "TimeLimitExceeded" if why.get("reason") == "DeadlineExceeded" else "MoverFailed"
     said = why.get("message") or _NO_MESSAGE
     return MoverReport(reason, f"{volume}: {said}")
+
+
+def is_over(job: Mapping[str, Any]) -> bool:
+    """Tell whether a Job has ended."""
+    return not _read_conditions(job).keys().isdisjoint({"Complete", "Failed"})
 
 
 def is_started(pod: Mapping[str, Any] | None) -> bool:
@@ -71,6 +72,15 @@ def parse_line(line: bytes) -> Progress | None:
         return msgspec.json.decode(line.strip() or b"null", type=Progress, strict=True)
     except (msgspec.DecodeError, msgspec.ValidationError):
         return None
+
+
+def _read_conditions(job: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return the conditions of a Job that hold, by type."""
+    return {
+        each["type"]: each
+        for each in (job.get("status") or {}).get("conditions") or ()
+        if each.get("status") == "True"
+    }
 
 
 def _read_report(pod: Mapping[str, Any] | None) -> MoverReport | None:

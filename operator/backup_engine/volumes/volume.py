@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from backup_engine.host_definition import VolumeSelection
+from backup_engine.host_definition import VolumeSelection, VolumeSnapshotMode
 from backup_engine.volumes.errors import VolumeError
 
 BACKUP_TAG: Final = "backup"
@@ -29,10 +29,16 @@ class Volume:
 
 @dataclass(frozen=True, slots=True)
 class VolumePolicy:
-    """What is no failure: a volume without a file, files that cannot be read."""
+    """What is no failure: a volume without a file, files that cannot be read; and what is read.
+
+    ``volume_snapshot`` says whether a snapshot that the storage makes is read in its place, of the
+    class ``volume_snapshot_class``; None: that of the volume's driver.
+    """
 
     tolerate_empty: bool = False
     tolerate_unreadable: bool = False
+    volume_snapshot: VolumeSnapshotMode = VolumeSnapshotMode.NEVER
+    volume_snapshot_class: str | None = None
 
 
 STRICT: Final = VolumePolicy()
@@ -58,7 +64,12 @@ def parse_volume(namespace: str, claim: str) -> Volume:
 
 def build_policy(selection: VolumeSelection) -> VolumePolicy:
     """Build the policy that a selection asks for."""
-    return VolumePolicy(selection.tolerate_empty, selection.tolerate_unreadable)
+    return VolumePolicy(
+        selection.tolerate_empty,
+        selection.tolerate_unreadable,
+        selection.volume_snapshot,
+        selection.volume_snapshot_class_name,
+    )
 
 
 def build_tags(archive_name: str, volume: Volume) -> tuple[str, ...]:
