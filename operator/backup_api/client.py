@@ -19,6 +19,7 @@ from backup_api.extensions.hooks import HookCalls
 from backup_api.extensions.hosts import EngineHostCalls
 from backup_api.extensions.restore_calls import EngineRestoreCalls
 from backup_api.extensions.verification import VerificationCalls
+from backup_api.extensions.volume_plans import VolumePlanCalls
 from backup_api.extensions.volumes import VolumeCalls
 
 __all__ = ["PAGE_LENGTH", "BackupApiClient", "ClientOptions"]
@@ -37,6 +38,7 @@ class BackupApiClient(
     VerificationCalls,
     VolumeCalls,
     HookCalls,
+    VolumePlanCalls,
 ):
     """Speaks to one server of the API; an async context manager that owns its connections.
 

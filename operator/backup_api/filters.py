@@ -15,6 +15,11 @@ def name_is(name: str) -> str:
     return f"name = {quoted(name)}"
 
 
+def key_is(key: str) -> str:
+    """Build the filter that finds a restore of volumes by the key of who asked for it."""
+    return f"key = {quoted(key)}"
+
+
 def status_in(statuses: Iterable[StrEnum]) -> str:
     """Build the filter for records in any of ``statuses``."""
     return f"status in ({','.join(quoted(status) for status in sorted(statuses))})"

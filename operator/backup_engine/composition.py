@@ -77,6 +77,7 @@ from backup_engine.runs.volume_restoring import VolumeRestorer
 from backup_engine.serving import Departure
 from backup_engine.settings import DEFAULT_ENGINE_NAME
 from backup_engine.verifications import Verifications
+from backup_engine.volume_plans import VolumePlanner
 from backup_engine.volume_restores import VolumeRestores
 from backup_engine.volumes.executor import Executor
 from backup_engine.volumes.job_calls import JobCalls
@@ -220,9 +221,7 @@ async def build_engine(
         restores=Restores(database, console, origins, clock, restorer.wake),
         restore_extension=RestoreExtension(database, restorer.wake),
         verifications=Verifications(database, clock),
-        volume_restores=VolumeRestores(
-            database, clock, volumes.restorer.wake if volumes is not None else None
-        ),
+        volume_restores=build_volume_restores(database, conduct.volume_work, volumes, clock),
     )
     app = build_app(database, gate, cases, product, conduct.departure)
     watch = HostWatch(database, cluster, conduct.engine_name, conduct.host_pace)
@@ -255,6 +254,18 @@ def build_volumes(
         RepositoryKeeper(database, work.repositories, clock, work.rules),
         VolumeRestorer(database, work.executor, work.repositories, claims, clock),
     )
+
+
+def build_volume_restores(
+    database: Database,
+    work: VolumeWork | None,
+    volumes: Volumes | None,
+    clock: Callable[[], datetime],
+) -> VolumeRestores:
+    """Put together what restores of volumes are asked of; without ``work`` it refuses them."""
+    planner = VolumePlanner(database, work.executor if work is not None else None)
+    wake = volumes.restorer.wake if volumes is not None else None
+    return VolumeRestores(database, clock, planner, wake)
 
 
 def build_restorer(

@@ -1,14 +1,12 @@
 """Volumes and hooks of DATA backups, and their restores: use cases of the engine's extension."""
 
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import PurePosixPath
 from typing import Final
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
-from backup_api.backups import BackupType, RecordStatus
+from backup_api.backups import NAME_PATTERN
 from backup_api.extensions.hooks import BackupHook, ListBackupHooksErrors
 from backup_api.extensions.volumes import (
     UNFINISHED,
@@ -20,20 +18,18 @@ from backup_api.extensions.volumes import (
     ReadVolumeRestoreErrors,
     VolumeRestoreRecord,
     VolumeRestoreStatus,
-    VolumeWish,
 )
 from backup_engine.errors import RefusalError
 from backup_engine.records.backup_hooks import BackupHookRecords
-from backup_engine.records.backups import BackupRecords, StoredBackup
+from backup_engine.records.backups import BackupRecords
 from backup_engine.records.database import Database
-from backup_engine.records.volume_restores import VolumeRestoreRecords, WantedVolume
+from backup_engine.records.volume_restores import NewVolumeRestore, VolumeRestoreRecords
 from backup_engine.records.volumes import BackupVolumeRecords
-from backup_engine.volumes.volume import Volume, parse_volume
-
-MOST_TARGETS: Final = 100
-MOST_PATHS: Final = 100
+from backup_engine.volume_plans import VolumePlanner, no_executor
+from backup_engine.volume_wishes import check_source, check_wishes, digest_request, find_source
 
 _Refused: Final = CreateVolumeRestoreErrors
+_KEY: Final = re.compile(NAME_PATTERN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +38,7 @@ class VolumeRestores:
 
     database: Database
     clock: Callable[[], datetime]
+    planner: VolumePlanner
     wake: Callable[[], None] | None = None
 
     async def list_volumes(self, backup_id: int) -> list[BackupVolume]:
@@ -61,26 +58,34 @@ class VolumeRestores:
             return await BackupHookRecords(connection).list_all(backup_id)
 
     async def create(self, body: CreateVolumeRestore, initiated_by: str) -> VolumeRestoreRecord:
-        """Record a restore and have it run; raises RefusalError before anything is written."""
+        """Record a restore and have it run; raises RefusalError before anything is written.
+
+        Of a ``key`` that is known already the restore is returned that it stands for.
+        """
         if self.wake is None:
-            message = "Start the engine with --mover-image, or with --volumes-dir"
-            raise RefusalError(_Refused.NO_EXECUTOR, message)
-        if (body.backup_id is None) == (body.host_id is None):
-            message = "Give either backup_id, or host_id with or without point_in_time"
-            raise RefusalError(_Refused.NO_BACKUP_NAMED, message)
+            raise no_executor()
+        check_source(body)
+        request = _check_key(body)
+        if (known := await self._find_known(body.key, request)) is not None:
+            return known
+        if body.approved_plan is not None:
+            body = await self._check_plan(body)
         async with self.database.writing() as connection:
-            backup = await self._find_backup(connection, body)
-            kept = {
-                Volume(each.namespace, each.claim): each.snapshot_id
-                for each in await BackupVolumeRecords(connection).list_all(backup.id)
-                if each.snapshot_id is not None
-            }
-            wanted = check_wishes(body.volumes, kept)
+            source = await find_source(connection, body)
+            new = NewVolumeRestore(
+                backup_id=source.backup.id,
+                host_id=source.backup.record.host_id or 0,
+                initiated_by=initiated_by,
+                time_initiated=int(self.clock().timestamp() * 1000),
+                volumes=check_wishes(body.volumes, source.kept),
+                key=body.key,
+                request=request,
+            )
             records = VolumeRestoreRecords(connection)
-            now_ms = int(self.clock().timestamp() * 1000)
-            host_id = backup.record.host_id or 0
-            restore_id = await records.add(backup.id, host_id, initiated_by, now_ms, wanted)
-            stored = await records.find(restore_id)
+            restore_id = await records.add(new)
+            stored = await records.find(restore_id) if restore_id is not None else None
+        if stored is None:  # another request with this key was quicker
+            stored = await self._find_known(body.key, request)
         assert stored is not None
         self.wake()
         return stored
@@ -113,88 +118,38 @@ class VolumeRestores:
             self.wake()
         return found
 
-    async def _find_backup(
-        self, connection: AsyncConnection, body: CreateVolumeRestore
-    ) -> StoredBackup:
-        records = BackupRecords(connection)
-        if body.backup_id is not None:
-            backup = await records.find(body.backup_id)
-            if backup is None:
-                message = f"There is no backup {body.backup_id}"
-                raise RefusalError(_Refused.UNKNOWN_BACKUP, message)
-        else:
-            backup = await records.find_newest_good(
-                body.host_id or 0, BackupType.DATA, body.point_in_time
-            )
-            if backup is None:
-                message = f"Host {body.host_id} has no valid DATA backup from that time or before"
-                raise RefusalError(_Refused.UNKNOWN_BACKUP, message)
-        record = backup.record
-        if record.type is not BackupType.DATA or record.status is not RecordStatus.SUCCESS:
-            message = f"Backup {backup.id} is a {record.type} backup in state {record.status}"
-            raise RefusalError(_Refused.NOT_RESTORABLE, message)
-        if not record.is_valid:
-            message = f"Backup {backup.id} is not valid; ask for its verification to see why"
-            raise RefusalError(_Refused.NOT_RESTORABLE, message)
-        return backup
+    async def _find_known(self, key: str | None, request: str | None) -> VolumeRestoreRecord | None:
+        if key is None:
+            return None
+        async with self.database.reading() as connection:
+            records = VolumeRestoreRecords(connection)
+            found = await records.find_key(key)
+            if found is None:
+                return None
+            restore_id, former = found
+            if former != request:
+                message = f"Restore {restore_id} has the key {key}, and restores something else"
+                raise RefusalError(_Refused.KEY_TAKEN, message)
+            return await records.find(restore_id)
+
+    async def _check_plan(self, body: CreateVolumeRestore) -> CreateVolumeRestore:
+        """See that the plan is the approved one; returns the request for the backup in it."""
+        plan = await self.planner.plan(body)
+        if plan.digest != body.approved_plan:
+            message = f"The plan is {plan.digest} now, and {body.approved_plan} was approved"
+            raise RefusalError(_Refused.PLAN_CHANGED, message)
+        pinned = {"backup_id": plan.backup_id, "host_id": None, "hostname": None}
+        return body.model_copy(update={**pinned, "point_in_time": None})
 
 
-def check_wishes(
-    wishes: Iterable[VolumeWish], kept: Mapping[Volume, str]
-) -> tuple[WantedVolume, ...]:
-    """Check what is asked for against the snapshots that are kept. Pure; raises RefusalError."""
-    checked: list[WantedVolume] = []
-    targets: set[tuple[str | None, str | None]] = set()
-    for wish in wishes:
-        source = _parse(wish.namespace, wish.claim, _Refused.UNKNOWN_VOLUME)
-        snapshot_id = kept.get(source)
-        if snapshot_id is None:
-            message = f"The backup has no volume {source}"
-            raise RefusalError(_Refused.UNKNOWN_VOLUME, message)
-        target = _parse(
-            wish.target_namespace or source.namespace,
-            wish.target_claim or source.claim,
-            _Refused.WRONG_TARGET,
-        )
-        full = wish.model_copy(
-            update={
-                "target_namespace": target.namespace,
-                "target_claim": target.claim,
-                "paths": tuple(_check_path(each) for each in wish.paths),
-            }
-        )
-        if len(full.paths) > MOST_PATHS:
-            message = f"{len(full.paths)} paths of one volume; at most {MOST_PATHS}"
-            raise RefusalError(_Refused.WRONG_PATH, message)
-        if wish.size is not None and wish.size <= 0:
-            raise RefusalError(_Refused.WRONG_TARGET, f"{target}: size is no number of bytes")
-        key = (full.target_namespace, full.target_claim)
-        if key in targets:
-            message = f"{target} is the target of two volumes"
-            raise RefusalError(_Refused.WRONG_TARGET, message)
-        targets.add(key)
-        checked.append(WantedVolume(full, snapshot_id))
-    if not checked:
-        raise RefusalError(_Refused.NO_VOLUMES, "volumes is missing or empty")
-    if len(checked) > MOST_TARGETS:
-        message = f"{len(checked)} volumes in one restore; at most {MOST_TARGETS}"
-        raise RefusalError(_Refused.NO_VOLUMES, message)
-    return tuple(checked)
-
-
-def _parse(namespace: str | None, claim: str | None, row: CreateVolumeRestoreErrors) -> Volume:
-    try:
-        return parse_volume(namespace or "", claim or "")
-    except ValueError as trouble:
-        raise RefusalError(row, str(trouble)) from trouble
-
-
-def _check_path(text: str) -> str:
-    path = PurePosixPath(text)
-    if not text or path.is_absolute() or ".." in path.parts or not path.parts or "\0" in text:
-        message = f"{text!r} is no path inside a volume, such as data/base"
-        raise RefusalError(_Refused.WRONG_PATH, message)
-    return str(path)
+def _check_key(body: CreateVolumeRestore) -> str | None:
+    """Return the digest of a request that has a key; raises RefusalError if it is none."""
+    if body.key is None:
+        return None
+    if _KEY.fullmatch(body.key) is None:
+        message = "key: expected 1 to 100 of letters, digits, '_', '-' and '.'"
+        raise RefusalError(_Refused.WRONG_KEY, message)
+    return digest_request(body)
 
 
 def _not_found(restore_id: int) -> str:

@@ -17,6 +17,9 @@ SAMPLES = Path(__file__).resolve().parents[2] / "manifests" / "samples"
 TEMPLATE = {"spec": {"backupType": "CONFIG"}}
 SCHEDULE = {"schedule": "0 3 * * *", "template": TEMPLATE}
 RESTORE = {"backupId": 118, "groups": ["DEPLOYMENT_CONFIG"]}
+VOLUME = {"claim": "data", "targetClaim": "copy", "createClaim": True, "size": "10Gi"}
+VOLUMES = {"backupId": 118, "volumes": [VOLUME]}
+THEN = {"hostname": "shop", "pointInTime": "2026-11-28T03:00:00Z", "volumes": [VOLUME]}
 CRON_RULE = "must be five fields of cron"
 ZONE_RULE = "must be the name of a time zone as the IANA lists it"
 HOSTS = "spec.dataBackupHostConfiguration"
@@ -107,7 +110,45 @@ BAD: tuple[tuple[str, object, str, str], ...] = (
         f"{HOSTS}[1]",
         "exactly one of hostId and hostname",
     ),
-    ("Restore", {"backupId": 1}, "spec.groups", "Required value"),
+    ("Restore", {"backupId": 1}, "spec.groups", "exactly one of groups"),
+    ("Restore", {**RESTORE, **VOLUMES}, "spec.groups", "exactly one of groups"),
+    ("Restore", {"volumes": [VOLUME]}, "spec", "exactly one of backupRef and backupId"),
+    ("Restore", {**THEN, "backupId": 1}, "spec", "exactly one of backupRef and backupId"),
+    ("Restore", {**THEN, "hostId": 2}, "spec.hostname", "either hostId or hostname"),
+    ("Restore", {**THEN, "pointInTime": "yesterday"}, "spec.pointInTime", "date-time"),
+    (
+        "Restore",
+        {**VOLUMES, "pointInTime": "2026-11-28T03:00:00Z"},
+        "spec.pointInTime",
+        "pointInTime only with hostname or hostId",
+    ),
+    ("Restore", {"hostId": 2, "groups": ["USERS_CONFIG"]}, "spec", "only with volumes"),
+    ("Restore", {**RESTORE, "cancel": True}, "spec", "only with volumes"),
+    ("Restore", {**VOLUMES, "existing": "Update"}, "spec.volumes", "are about objects"),
+    ("Restore", {**VOLUMES, "include": [{"kind": "Job"}]}, "spec.volumes", "are about objects"),
+    ("Restore", {**VOLUMES, "volumes": []}, "spec.volumes", "should have at least 1 items"),
+    ("Restore", {**VOLUMES, "volumes": [{}]}, "spec.volumes[0].claim", "Required value"),
+    (
+        "Restore",
+        {**VOLUMES, "volumes": [{"claim": "data", "size": "1Gi"}]},
+        "spec.volumes[0]",
+        "only with createClaim",
+    ),
+    (
+        "Restore",
+        {**VOLUMES, "volumes": [{**VOLUME, "size": "1.5Gi"}]},
+        "spec.volumes[0].size",
+        "whole number of bytes",
+    ),
+    *(
+        (
+            "Restore",
+            {**VOLUMES, "volumes": [{"claim": "data", "paths": ["fine", path]}]},
+            "spec.volumes[0].paths[1]",
+            "a path inside the volume",
+        )
+        for path in ("/etc/passwd", "..", "a/../../b")
+    ),
     ("Restore", {**RESTORE, "groups": []}, "spec.groups", "should have at least 1 items"),
     ("Restore", {**RESTORE, "groups": ["ALL"]}, "spec.groups[0]", "supported values"),
     ("Restore", {"groups": ["LICENSE_CONFIG"]}, "spec", "exactly one of backupRef and backupId"),
@@ -147,6 +188,9 @@ GOOD: tuple[tuple[str, Mapping[str, Any]], ...] = (
     ("BackupConfiguration", hosts()),
     ("Restore", RESTORE),
     ("Restore", {**RESTORE, "include": [{"kind": "deployments.apps"}], "withStatus": ["Job"]}),
+    ("Restore", VOLUMES),
+    ("Restore", {**THEN, "cancel": True, "autoApprove": True, "mode": "Apply"}),
+    ("Restore", {"hostId": 2, "volumes": [{"claim": "data", "paths": ["a..b/..c", "x/y"]}]}),
 )
 
 
@@ -204,6 +248,11 @@ CHANGES: tuple[tuple[str, Mapping[str, Any], Mapping[str, Any], str | None], ...
     ("Restore", RESTORE, {"existing": "Recreate"}, "existing"),
     ("Restore", RESTORE, {"include": [{"kind": "Secret"}]}, "include"),
     ("Restore", RESTORE, {"namespaceMapping": {"a": "b"}}, "namespaceMapping"),
+    ("Restore", VOLUMES, {"volumes": [{"claim": "other"}]}, "volumes"),
+    ("Restore", VOLUMES, {"cancel": True}, None),
+    ("Restore", {**VOLUMES, "cancel": True}, {"cancel": False}, "cancel"),
+    ("Restore", THEN, {"pointInTime": "2026-11-27T03:00:00Z"}, "pointInTime"),
+    ("Restore", THEN, {"hostname": "other"}, "hostname"),
 )
 
 
@@ -271,5 +320,5 @@ def test_the_columns_of_each_kind(kubectl: Kubectl, namespace: str) -> None:
         *("NAME", "SCHEDULE", "SUSPEND", "ACTIVE", "LAST RUN", "LAST SUCCESS", "NEXT RUN", "AGE")
     ]
     assert narrow["Restore"] == [
-        *("NAME", "BACKUP", "MODE", "PHASE", "CREATE", "UPDATE", "CONFLICT", "AGE")
+        *("NAME", "BACKUP", "MODE", "PHASE", "PROGRESS", "CREATE", "UPDATE", "CONFLICT", "AGE")
     ]

@@ -258,11 +258,15 @@ def build_restores() -> list[Sample]:
     waits = RestoreSeen(
         some_metadata(), RestoreStatus(), EngineSeen(ENGINE), RestoreMemory(), backup_id=118
     )
+    stopping = RestoreStanding(
+        phase=RestorePhase.CANCELLING, reason="Cancelling", message="", is_approved=True
+    )
     planning = RestoreStanding(phase=RestorePhase.PLANNING, reason="Planning", message="")
     return [
         *samples,
         a_restore("waiting", waits, pending("RestoreRunning", "another"), IN_PROGRESS),
         a_restore("planning", waits, planning, IN_PROGRESS),
+        a_restore("stopping", waits, stopping, IN_PROGRESS),
     ]
 
 

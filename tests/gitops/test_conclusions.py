@@ -170,6 +170,16 @@ def test_exactly_the_plan_that_is_shown_is_approved() -> None:
     assert disabled("Restore", {"metadata": {}, "spec": {}})["approve"]
 
 
+def test_a_restore_of_volumes_can_be_cancelled_and_one_of_objects_cannot() -> None:
+    objects: dict[str, Any] = {"metadata": {}, "spec": {"groups": ["USERS_CONFIG"]}}
+    volumes: dict[str, Any] = {"metadata": {}, "spec": {"volumes": [{"claim": "data"}]}}
+    assert disabled("Restore", objects)["cancel"]
+    assert not disabled("Restore", volumes)["cancel"]
+    assert act("Restore", "cancel", volumes)["spec"]["cancel"] is True
+    finished = {"conditions": [{"type": "Finished", "status": "True"}]}
+    assert disabled("Restore", {**volumes, "status": finished})["cancel"]
+
+
 def conclude_flux(body: dict[str, Any]) -> str:
     """Evaluate the expressions in Flux's order."""
     check = next(one for one in FLUX["spec"]["healthCheckExprs"] if one["kind"] == body["kind"])

@@ -86,20 +86,29 @@ class VolumeWish(WireRequest):
 class CreateVolumeRestore(WireRequest):
     """Body of POST /backup_engine/volume_restores.
 
-    The backup is ``backup_id``, or the newest good one of ``host_id`` that began at or before
-    ``point_in_time`` (epoch ms; absent: now).
+    The backup is ``backup_id``, or the newest good one of ``host_id`` or ``hostname`` that began at
+    or before ``point_in_time`` (epoch ms; absent: now). ``key`` is the caller's own name for the
+    restore: asked again under the same one, the engine answers with the restore that it has.
+    ``approved_plan``: restore only if the plan of this moment has that digest.
     """
 
     model_config = EXACT
 
     backup_id: int | None = None
     host_id: int | None = None
+    hostname: str | None = None
     point_in_time: int | None = None
     volumes: tuple[VolumeWish, ...] = ()
+    key: str | None = Field(None, description="1 to 100 of letters, digits, '_', '-' and '.'")
+    approved_plan: str | None = None
 
 
 class RestoredVolume(WireRecord):
-    """One volume of a restore, and how far it is."""
+    """One volume of a restore, and how far it is.
+
+    ``size`` and ``files`` are those of the snapshot; None: single paths are restored, whose sizes
+    are known once they are. ``bytes_done`` grows in rounded steps, and is exact at the end.
+    """
 
     namespace: str
     claim: str
@@ -108,6 +117,8 @@ class RestoredVolume(WireRecord):
     create_claim: bool = False
     paths: tuple[str, ...] = ()
     snapshot_id: str | None = None
+    size: int | None = None  # bytes
+    files: int | None = None
     status: Annotated[VolumeStatus | None, known_word(VolumeStatus)] = None
     bytes_done: int = 0
     files_done: int = 0
@@ -119,6 +130,7 @@ class VolumeRestoreRecord(WireRecord):
     """One restore of volumes."""
 
     id: int
+    key: str | None = None
     backup_id: int
     host_id: int
     status: Annotated[VolumeRestoreStatus | None, known_word(VolumeRestoreStatus)] = None
@@ -146,6 +158,9 @@ class CreateVolumeRestoreErrors(EndpointErrors):
     WRONG_TARGET = 422, 1007, FINAL, "A target is no claim, or is named twice."
     WRONG_PATH = 422, 1008, FINAL, "A path is not relative, or leaves the volume."
     NO_EXECUTOR = 409, 1009, FINAL, "This engine has nothing to work on volumes with."
+    PLAN_CHANGED = 409, 1010, FINAL, "The plan is no longer the one that was approved."
+    KEY_TAKEN = 409, 1011, FINAL, "There is a restore of something else under this key."
+    WRONG_KEY = 422, 1012, FINAL, "The key is none."
     NOT_CREATED = 500, 1000, TRANSIENT, "The restore could not be created."
 
 
@@ -169,7 +184,7 @@ _RESTORES: Final = EXTENSIONS + "/volume_restores"
 LIST_BACKUP_VOLUMES: Final = Endpoint(
     "GET", EXTENSION_BACKUPS + "/{id}/volumes", 200, ListBackupVolumesErrors
 )
-LIST_VOLUME_RESTORES: Final = Endpoint("GET", _RESTORES, 200, ReadVolumeRestoreErrors)
+LIST_VOLUME_RESTORES: Final = Endpoint("GET", _RESTORES, 200, ReadVolumeRestoreErrors, is_list=True)
 CREATE_VOLUME_RESTORE: Final = Endpoint("POST", _RESTORES, 201, CreateVolumeRestoreErrors)
 GET_VOLUME_RESTORE: Final = Endpoint("GET", _RESTORES + "/{id}", 200, ReadVolumeRestoreErrors)
 CANCEL_VOLUME_RESTORE: Final = Endpoint(
@@ -200,7 +215,8 @@ class VolumeCalls(Calls):
     async def create_volume_restore(self, body: CreateVolumeRestore) -> VolumeRestoreRecord:
         """Begin a restore of volumes; refusals are rows of CreateVolumeRestoreErrors.
 
-        Sent once: where the answer is lost, look at list_volume_restores before asking again.
+        Sent once. Where the answer is lost, a body with a ``key`` may be sent again; without one
+        look at list_volume_restores before.
         """
         answer = await self._exchange.send(CREATE_VOLUME_RESTORE, body=body)
         return answer.parsed(_RESTORE)
@@ -209,9 +225,11 @@ class VolumeCalls(Calls):
         """Get one restore of volumes, and how far it is."""
         return await self._get(GET_VOLUME_RESTORE, _RESTORE, ids={"id": restore_id})
 
-    async def list_volume_restores(self) -> tuple[VolumeRestoreRecord, ...]:
-        """List all restores of volumes by ascending id."""
-        return await self._get(LIST_VOLUME_RESTORES, _RESTORE_LIST)
+    async def list_volume_restores(
+        self, filter_by: str | None = None
+    ) -> tuple[VolumeRestoreRecord, ...]:
+        """List the restores of volumes by ascending id, all or those of a filter."""
+        return await self._get(LIST_VOLUME_RESTORES, _RESTORE_LIST, filter_by=filter_by)
 
     async def cancel_volume_restore(self, restore_id: int) -> VolumeRestoreRecord:
         """Stop a restore; what it has written stays."""

@@ -235,10 +235,13 @@ VOLUME_RESTORES: Final = Table(
     Column("status", String(16), nullable=False),
     Column("time_initiated", BigInteger, nullable=False),  # epoch ms
     Column("time_completed", BigInteger),  # epoch ms
+    Column("key", String(100)),  # the caller's own name for it
+    Column("request", String(80)),  # digest of what was asked for under the key
     sqlite_autoincrement=True,
 )
 
 Index("ix_volume_restores_status", VOLUME_RESTORES.c.status)
+Index("ux_volume_restores_key", VOLUME_RESTORES.c.key, unique=True)
 
 VOLUME_RESTORE_TARGETS: Final = Table(
     "volume_restore_targets",
@@ -252,6 +255,8 @@ VOLUME_RESTORE_TARGETS: Final = Table(
     Column("files_done", BigInteger, nullable=False),
     Column("reason", _TEXT),
     Column("message", _TEXT),
+    Column("size", BigInteger),  # bytes of the whole snapshot; null: of paths, or not known
+    Column("files", BigInteger),
 )
 
 RESTORES: Final = Table(

@@ -14,6 +14,7 @@ from backup_api.extensions.volumes import (
     VolumeStatus,
     VolumeWish,
 )
+from backup_engine.records.inserting import insert_unless_taken
 from backup_engine.records.tables import VOLUME_RESTORE_TARGETS, VOLUME_RESTORES
 
 
@@ -23,6 +24,21 @@ class WantedVolume:
 
     wish: VolumeWish
     snapshot_id: str
+    size: int | None = None  # bytes of the snapshot; None: paths of it are wished for
+    files: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewVolumeRestore:
+    """A restore to be stored; ``request`` is the digest of what the ``key`` stands for."""
+
+    backup_id: int
+    host_id: int
+    initiated_by: str
+    time_initiated: int  # epoch ms
+    volumes: Sequence[WantedVolume]
+    key: str | None = None
+    request: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,24 +56,20 @@ class VolumeRestoreRecords:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
-    async def add(
-        self,
-        backup_id: int,
-        host_id: int,
-        initiated_by: str,
-        now_ms: int,
-        volumes: Sequence[WantedVolume],
-    ) -> int:
-        """Store a restore that begins now; returns its id."""
-        row = insert(VOLUME_RESTORES).values(
-            backup_id=backup_id,
-            host_id=host_id,
-            initiated_by=initiated_by,
+    async def add(self, new: NewVolumeRestore) -> int | None:
+        """Store a restore that begins now; returns its id, None if its key is taken."""
+        row = insert_unless_taken(self._connection, VOLUME_RESTORES).values(
+            backup_id=new.backup_id,
+            host_id=new.host_id,
+            initiated_by=new.initiated_by,
             status=VolumeRestoreStatus.INITIALIZING,
-            time_initiated=now_ms,
+            time_initiated=new.time_initiated,
+            key=new.key,
+            request=new.request,
         )
-        added = await self._connection.scalar(row.returning(VOLUME_RESTORES.c.id))
-        restore_id = int(added or 0)
+        restore_id = await self._connection.scalar(row.returning(VOLUME_RESTORES.c.id))
+        if restore_id is None:
+            return None
         targets = [
             {
                 "restore_id": restore_id,
@@ -67,11 +79,23 @@ class VolumeRestoreRecords:
                 "status": VolumeStatus.PENDING,
                 "bytes_done": 0,
                 "files_done": 0,
+                "size": wanted.size,
+                "files": wanted.files,
             }
-            for number, wanted in enumerate(volumes)
+            for number, wanted in enumerate(new.volumes)
         ]
         await self._connection.execute(insert(VOLUME_RESTORE_TARGETS), targets)
-        return restore_id
+        return int(restore_id)
+
+    async def find_key(self, key: str) -> tuple[int, str | None] | None:
+        """Return id and request of the restore that has this key, or None."""
+        rows = await self._connection.execute(
+            select(VOLUME_RESTORES.c.id, VOLUME_RESTORES.c.request).where(
+                VOLUME_RESTORES.c.key == key
+            )
+        )
+        row = rows.one_or_none()
+        return (row.id, row.request) if row is not None else None
 
     async def find(self, restore_id: int) -> VolumeRestoreRecord | None:
         """Return one restore as the wire has it, or None."""
@@ -91,7 +115,7 @@ class VolumeRestoreRecords:
         return [
             StoredTarget(
                 row["number"],
-                WantedVolume(_wish(row), row["snapshot_id"]),
+                WantedVolume(_wish(row), row["snapshot_id"], row["size"], row["files"]),
                 VolumeStatus(row["status"]),
             )
             for row in await self._targets([restore_id])
@@ -114,6 +138,21 @@ class VolumeRestoreRecords:
             .values(status=to, **(changes or {}))
         )
         return changed.rowcount == 1
+
+    async def note_progress(
+        self, restore_id: int, number: int, bytes_done: int, files_done: int
+    ) -> None:
+        """Write how far a volume is, unless it has ended meanwhile: its last figures are exact."""
+        table = VOLUME_RESTORE_TARGETS
+        await self._connection.execute(
+            update(table)
+            .where(
+                table.c.restore_id == restore_id,
+                table.c.number == number,
+                table.c.status == VolumeStatus.IN_PROGRESS,
+            )
+            .values(bytes_done=bytes_done, files_done=files_done)
+        )
 
     async def note(self, restore_id: int, number: int, changes: Mapping[str, Any]) -> None:
         """Write columns of one volume."""

@@ -7,7 +7,15 @@ from typing import Final
 
 from backup_api import endpoints
 from backup_api.endpoints import API_ROOT, JSON, PLAIN_TEXT, Endpoint
-from backup_api.extensions import archives, engine, hooks, restores, verification, volumes
+from backup_api.extensions import (
+    archives,
+    engine,
+    hooks,
+    restores,
+    verification,
+    volume_plans,
+    volumes,
+)
 from backup_api.extensions.hosts import LIST_ENGINE_HOSTS
 from backup_engine.auth.callers import Resource, Right, Verb
 
@@ -114,6 +122,7 @@ EXTENSION_RIGHTS: Final[Mapping[Endpoint, Right | None]] = {
     restores.LIST_RESTORE_FAILURES: _SEE_RESTORES,
     volumes.LIST_BACKUP_VOLUMES: _SEE_BACKUPS,
     hooks.LIST_BACKUP_HOOKS: _SEE_BACKUPS,
+    volume_plans.PLAN_VOLUME_RESTORE: _PREPARE_RESTORES,
     volumes.LIST_VOLUME_RESTORES: _SEE_RESTORES,
     volumes.CREATE_VOLUME_RESTORE: _PREPARE_RESTORES,
     volumes.GET_VOLUME_RESTORE: _SEE_RESTORES,

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from backup_api.extensions.hooks import LIST_BACKUP_HOOKS, BackupHook, ListBackupHooksErrors
+from backup_api.extensions.volume_plans import PLAN_VOLUME_RESTORE, VolumePlan
 from backup_api.extensions.volumes import (
     CANCEL_VOLUME_RESTORE,
     CREATE_VOLUME_RESTORE,
@@ -22,12 +23,13 @@ from backup_api.extensions.volumes import (
 from backup_engine.query.shapes import build_members
 from backup_engine.routes.call import CurrentCall
 from backup_engine.routes.documentation import document
-from backup_engine.routes.listing import answer_element, answer_whole
+from backup_engine.routes.listing import answer_element, answer_fixed_list, answer_whole
 from backup_engine.routes.parameters import convert_body, convert_fields, convert_id
 from backup_engine.volume_restores import VolumeRestores
 
 HOOK: Final = build_members(BackupHook)
 VOLUME: Final = build_members(BackupVolume)
+PLAN: Final = build_members(VolumePlan)
 RESTORE: Final = build_members(VolumeRestoreRecord)
 
 
@@ -56,9 +58,16 @@ def build_volume_routes(restores: VolumeRestores) -> APIRouter:
     @router.api_route(**document(LIST_VOLUME_RESTORES, list[VolumeRestoreRecord]))
     async def list_volume_restores(call: CurrentCall) -> Response:
         """List the restores of volumes by ascending id."""
-        selection = convert_fields(call.query().get("fields"), RESTORE)
         elements = [each.model_dump(mode="json") for each in await restores.list_all()]
-        return answer_whole(LIST_VOLUME_RESTORES, elements, selection)
+        return answer_fixed_list(call, LIST_VOLUME_RESTORES, elements, RESTORE)
+
+    @router.api_route(**document(PLAN_VOLUME_RESTORE, VolumePlan, body=CreateVolumeRestore))
+    async def plan_volume_restore(call: CurrentCall) -> Response:
+        """Tell what a restore of volumes would do; nothing is stored, or changed."""
+        selection = convert_fields(call.headers.get("fields"), PLAN)
+        body = convert_body(call.body, CreateVolumeRestore, "volume_restore", is_exact=True)
+        plan = await restores.planner.plan(body)
+        return answer_element(PLAN_VOLUME_RESTORE, plan.model_dump(mode="json"), selection)
 
     @router.api_route(
         **document(CREATE_VOLUME_RESTORE, VolumeRestoreRecord, body=CreateVolumeRestore)

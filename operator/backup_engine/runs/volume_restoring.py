@@ -152,9 +152,7 @@ class VolumeRestorer:
 
         async def write_progress() -> None:
             for number in list(heard):
-                progress = heard.pop(number)
-                done = {"bytes_done": progress.bytes, "files_done": progress.files}
-                await self._note(restore, claim, number, dict(done))
+                await self._note_progress(restore, claim, number, heard.pop(number))
 
         turn = asyncio.Semaphore(ABREAST)
 
@@ -194,8 +192,11 @@ class VolumeRestorer:
             storage_class=wish.storage_class,
         )
 
+        latest = Progress()
+
         def report(progress: Progress) -> None:
-            heard[target.number] = progress
+            nonlocal latest
+            heard[target.number] = latest = progress
 
         try:
             await self._executor.prepare(run)
@@ -211,7 +212,12 @@ class VolumeRestorer:
             }
             await self._note(restore, claim, target.number, changes)
         else:
-            await self._note(restore, claim, target.number, {"status": VolumeStatus.SUCCESS})
+            done: dict[str, object] = {
+                "status": VolumeStatus.SUCCESS,
+                "bytes_done": latest.bytes,
+                "files_done": latest.files,
+            }
+            await self._note(restore, claim, target.number, done)
 
     async def _abandon(self, restore: VolumeRestoreRecord) -> None:
         """End what still writes; raises StorageError, to be tried again."""
@@ -253,6 +259,18 @@ class VolumeRestorer:
                 await VolumeRestoreRecords(connection).note(restore.id, number, changes)
 
         await persist(note, f"volume restore {restore.id}: writing a volume")
+
+    async def _note_progress(
+        self, restore: VolumeRestoreRecord, claim: Claim, number: int, progress: Progress
+    ) -> None:
+        async def note() -> None:
+            async with self._database.writing() as connection:
+                await claim.confirm(connection)
+                await VolumeRestoreRecords(connection).note_progress(
+                    restore.id, number, progress.bytes, progress.files
+                )
+
+        await persist(note, f"volume restore {restore.id}: writing progress")
 
     async def _move(self, restore: VolumeRestoreRecord, claim: Claim, to: Status) -> bool:
         changes = {} if to is Status.IN_PROGRESS else {"time_completed": self._now_ms()}

@@ -7,6 +7,7 @@ from typing import Protocol
 from backup_engine.host_definition import VolumeSelection, VolumeSnapshotMode
 from backup_engine.volumes.kopia import FREELY, Load, Report
 from backup_engine.volumes.place import RepositoryPlace
+from backup_engine.volumes.targets import TargetSeen, TargetWish
 from backup_engine.volumes.volume import ChosenVolume, Volume
 
 
@@ -75,6 +76,9 @@ class Executor(Protocol):
     async def snapshot(self, run: SnapshotRun, report: Report) -> None:
         """Take a snapshot; returns when it is in the repository, its unreadable files counted."""
 
+    async def look(self, wish: TargetWish) -> TargetSeen:
+        """See what is at the target of a restore, as it is now."""
+
     async def prepare(self, run: RestoreRun) -> None:
         """See that the target of a restore may be written to; a new one must not be there yet.
 
@@ -82,7 +86,10 @@ class Executor(Protocol):
         """
 
     async def restore(self, run: RestoreRun, report: Report) -> None:
-        """Write a snapshot, or paths of it, to the target, which is made if it is new."""
+        """Write a snapshot, or paths of it, to the target, which is made if it is new.
+
+        The last report before it returns is exact.
+        """
 
     async def abandon(self, restore_id: int, number: int, snapshot_id: str, target: Volume) -> None:
         """End what still works on one volume of a restore."""

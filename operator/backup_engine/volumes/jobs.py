@@ -6,10 +6,16 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Final
 
+from backup_api.extensions.volume_plans import TargetState
 from backup_engine.cluster import ClusterConnection
 from backup_engine.host_definition import VolumeSelection
 from backup_engine.selectors import build_label_selector
-from backup_engine.volumes.claims import build_chosen, choose_placement
+from backup_engine.volumes.claims import (
+    build_chosen,
+    choose_placement,
+    see_claim,
+    see_new_claim,
+)
 from backup_engine.volumes.copying import Copying
 from backup_engine.volumes.errors import RepositoryUnreachableError, VolumeError
 from backup_engine.volumes.executor import HostRepository, RestoreRun, SnapshotRun
@@ -35,6 +41,14 @@ from backup_engine.volumes.mover_state import (
     is_over,
     is_started,
     parse_line,
+)
+from backup_engine.volumes.snapshots import Progress
+from backup_engine.volumes.targets import (
+    TargetSeen,
+    TargetWish,
+    size_missing,
+    target_exists,
+    target_missing,
 )
 from backup_engine.volumes.volume import ChosenVolume, Volume, build_policy, merge_chosen
 
@@ -103,6 +117,17 @@ class JobExecutor:
             job = build_snapshot_job(run, self._settings, placement, snapshot_class)
         await self._carry_out(job, run.volume, run.repository, run.time_limit_s, report)
 
+    async def look(self, wish: TargetWish) -> TargetSeen:
+        """See whether the claim is there, what it holds at most, and which pods have it."""
+        found = await self._calls.find(claim_path(wish.target))
+        if wish.is_new:
+            return see_new_claim(wish, found, await self._calls.find(claim_path(wish.source)))
+        if found is None:
+            return TargetSeen(TargetState.ABSENT)
+        namespace = segment(wish.target.namespace)
+        pods = await self._calls.get(f"/api/v1/namespaces/{namespace}/pods")
+        return see_claim(wish.target, found, pods.get("items") or ())
+
     async def prepare(self, run: RestoreRun) -> None:
         """See that the target's claim is absent, or there, as the run wants it.
 
@@ -110,21 +135,16 @@ class JobExecutor:
         """
         found = await self._calls.find(claim_path(run.target))
         if run.is_new and found is not None and not run.is_resumed:
-            raise VolumeError(
-                "TargetExists", f"{run.target}: the claim exists already; choose another name"
-            )
+            raise target_exists(run.target)
         if not run.is_new and found is None:
-            raise VolumeError("TargetMissing", f"{run.target}: there is no such claim")
+            raise target_missing(run.target)
 
     async def restore(self, run: RestoreRun, report: Report) -> None:
         """Have a Job write a snapshot; a new claim is made first."""
         if run.is_new and await self._calls.find(claim_path(run.target)) is None:
             claim = build_claim(run, await self._calls.find(claim_path(run.source)))
             if claim["spec"]["resources"]["requests"]["storage"] is None:
-                raise VolumeError(
-                    "SizeMissing",
-                    f"{run.target}: the claim {run.source} is gone; give the size of the new one",
-                )
+                raise size_missing(run.target, run.source)
             path = f"/api/v1/namespaces/{segment(run.target.namespace)}/persistentvolumeclaims"
             await self._calls.ask("POST", path, claim, tolerated={HTTPStatus.CONFLICT})
         job = await self._find_job(run.target, build_restore_job(run, self._settings, _ANYWHERE))
@@ -188,6 +208,8 @@ class JobExecutor:
         await self._calls.end(path)
         if done.reason:
             raise VolumeError(done.reason, done.message)
+        if done.files or done.bytes:  # of a restore
+            report(Progress(done.files, done.bytes))
 
     async def _follow(self, job: Resource, volume: Volume, report: Report) -> MoverReport:
         """Wait until the Job has ended, and return what its mover said."""

@@ -11,13 +11,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from backup_api.extensions.volume_plans import TargetState
 from backup_engine.host_definition import VolumeSelection, VolumeSnapshotMode
 from backup_engine.selectors import build_label_selector
 from backup_engine.volumes.errors import VolumeError
 from backup_engine.volumes.executor import HostRepository, RestoreRun, SnapshotRun
 from backup_engine.volumes.kopia import Report
 from backup_engine.volumes.repository import Repository
-from backup_engine.volumes.targets import require_empty
+from backup_engine.volumes.targets import (
+    TargetSeen,
+    TargetWish,
+    check_writable,
+    is_empty,
+    target_exists,
+    target_missing,
+)
 from backup_engine.volumes.volume import (
     ChosenVolume,
     Volume,
@@ -77,6 +85,11 @@ class LocalExecutor:
             await repository.connect()
             await repository.snapshot(run.archive_name, run.volume, path, report, run.load)
 
+    async def look(self, wish: TargetWish) -> TargetSeen:
+        """See what is in the directory of the target."""
+        await self.check()
+        return TargetSeen(await asyncio.to_thread(_find_state, self._path_of(wish.target)))
+
     async def prepare(self, run: RestoreRun) -> None:
         """See that the directory of the target is absent, or empty, as the run wants it."""
         await asyncio.to_thread(_check_target, run, self._path_of(run.target))
@@ -89,8 +102,7 @@ class LocalExecutor:
         with self._held(run.repository) as lock:
             repository = self._open(run.repository, (lock,))
             await repository.connect()
-            for path in run.paths or ("",):
-                await repository.restore(run.snapshot_id, path, target / path, report)
+            report(await repository.restore_all(run.snapshot_id, run.paths, target, report))
 
     async def abandon(self, restore_id: int, number: int, snapshot_id: str, target: Volume) -> None:
         """Do nothing: a child ends with the run that it belongs to."""
@@ -160,11 +172,15 @@ def _is_free(path: Path) -> bool:
 def _check_target(run: RestoreRun, target: Path) -> None:
     if run.is_new:
         if target.exists() and not run.is_resumed:
-            raise VolumeError(
-                "TargetExists", f"{run.target}: {target} exists already; choose another claim"
-            )
+            raise target_exists(run.target)
         return
     if not target.is_dir():
-        raise VolumeError("TargetMissing", f"{run.target}: {target} is no directory")
-    if not run.is_resumed:
-        require_empty(target, run.target, run.paths)
+        raise target_missing(run.target)
+    if run.paths or not run.is_resumed:
+        check_writable(target, run.target, run.paths)
+
+
+def _find_state(target: Path) -> TargetState:
+    if not target.is_dir():
+        return TargetState.ABSENT
+    return TargetState.EMPTY if is_empty(target) else TargetState.NOT_EMPTY

@@ -16,7 +16,7 @@ from backup_engine.volumes.mover_job import REQUEST, SCRATCH, VOLUMES, MoverRepo
 from backup_engine.volumes.place import PASSED, RepositoryPlace
 from backup_engine.volumes.repository import PASSWORD, Repository
 from backup_engine.volumes.snapshots import Progress
-from backup_engine.volumes.targets import require_empty
+from backup_engine.volumes.targets import check_writable
 from backup_engine.volumes.volume import Volume
 
 TERMINATION_LOG: Final = Path("/dev/termination-log")
@@ -30,20 +30,24 @@ def run_mover(environment: Mapping[str, str], log: Path = TERMINATION_LOG) -> in
     """Do what the environment asks for, and write how it ended; returns the exit code."""
     try:
         request = msgspec.json.decode(environment.get(REQUEST, ""), type=MoverRequest)
-        asyncio.run(_run(request, environment, Path(environment.get("HOME", SCRATCH)), VOLUMES))
+        home = Path(environment.get("HOME", SCRATCH))
+        done = asyncio.run(_run(request, environment, home, VOLUMES))
     except (msgspec.DecodeError, msgspec.ValidationError) as trouble:
         return _end(log, MoverReport("MoverRequestUnknown", f"{REQUEST}: {trouble}"))
     except VolumeError as trouble:
         return _end(log, MoverReport(trouble.reason, trouble.message[:LONGEST_MESSAGE]))
     except asyncio.CancelledError:
         return _end(log, MoverReport("Interrupted", "the mover was told to stop"))
-    return _end(log, MoverReport())
+    return _end(log, MoverReport(files=done.files, bytes=done.bytes))
 
 
 async def work(
     request: MoverRequest, secrets: Mapping[str, str], home: Path, volumes: Path, report: Report
-) -> None:
-    """Take the snapshot, or write it, as ``request`` says; raises VolumeError."""
+) -> Progress:
+    """Take the snapshot, or write it, as ``request`` says; raises VolumeError.
+
+    Returns what was written; of a snapshot the repository tells.
+    """
     volume = Volume(request.namespace, request.claim)
     path = volumes / request.namespace / request.claim
     place = RepositoryPlace(
@@ -58,21 +62,20 @@ async def work(
     load = Load(request.parallel)
     if not request.snapshot_id:
         await repository.snapshot(request.archive_name, volume, path, report, load)
-        return
-    if not request.is_resumed:
-        await asyncio.to_thread(require_empty, path, volume, request.paths)
-    for part in request.paths or ("",):
-        await repository.restore(request.snapshot_id, part, path / part, report)
+        return Progress()
+    if request.paths or not request.is_resumed:
+        await asyncio.to_thread(check_writable, path, volume, request.paths)
+    return await repository.restore_all(request.snapshot_id, request.paths, path, report)
 
 
 async def _run(
     request: MoverRequest, environment: Mapping[str, str], home: Path, volumes: str
-) -> None:
+) -> Progress:
     os.nice(request.niceness)  # kopia inherits it, and with it the I/O priority
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    await work(request, environment, home / "kopia", Path(volumes), _print)
+    return await work(request, environment, home / "kopia", Path(volumes), _print)
 
 
 def _print(progress: Progress) -> None:

@@ -53,10 +53,15 @@ class MoverRequest(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class MoverReport(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How a mover ended, in its termination message; no reason: it did what it was asked."""
+    """How a mover ended, in its termination message; no reason: it did what it was asked.
+
+    ``files`` and ``bytes`` are what a restore wrote.
+    """
 
     reason: str = ""
     message: str = ""
+    files: int = 0
+    bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

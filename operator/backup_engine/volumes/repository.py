@@ -3,16 +3,18 @@
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
+from backup_engine.volumes.contents import ContentEntry, add_up, parse_directory, parse_root
 from backup_engine.volumes.errors import VolumeError
 from backup_engine.volumes.kopia import FREELY, Answer, Kopia, Load, Report, explain, ignore
 from backup_engine.volumes.object_lock import ObjectLock, find_lock_refusal, is_locked_so
 from backup_engine.volumes.place import RepositoryPlace
 from backup_engine.volumes.snapshots import (
+    Progress,
     Snapshot,
     parse_lock_extension,
     parse_maintenance,
@@ -33,6 +35,7 @@ COMPRESSION: Final = "zstd-fastest"
 _CONNECTED: Final = "connected"
 _FORMAT: Final = "kopia.repository.f"
 _EXISTS: Final = "found existing data in storage location"
+_NOT_FOUND: Final = ("entry not found", "parent is not a directory")
 _MAINTAIN_S: Final = 6 * 3600.0
 
 
@@ -169,6 +172,56 @@ class Repository:
                 return VolumeError("SnapshotDamaged", f"{self.url}: {_last_line(answer)}")
         return None
 
+    async def list_entries(
+        self, snapshot_id: str, paths: Sequence[str] = ()
+    ) -> tuple[ContentEntry, ...]:
+        """Find what lies at each of ``paths`` in a snapshot, or its root if there are none.
+
+        Raises VolumeError, PathMissing if there is nothing.
+        """
+        root = parse_root(await self._kopia.ask("manifest", "show", snapshot_id))
+        if not paths:
+            return (root,)
+        parents = {str(PurePosixPath(path).parent) for path in paths}
+        known = {
+            parent: await self._read_directory(root.object_id, parent) for parent in sorted(parents)
+        }
+        found: list[ContentEntry] = []
+        for path in paths:
+            entry = known[str(PurePosixPath(path).parent)].get(PurePosixPath(path).name)
+            if entry is None:
+                raise _path_missing(path)
+            found.append(entry)
+        return tuple(found)
+
+    async def list_directory(self, snapshot_id: str, path: str = "") -> tuple[ContentEntry, ...]:
+        """List a directory of a snapshot by name; raises VolumeError."""
+        (entry,) = await self.list_entries(snapshot_id, [path] if path else [])
+        if not entry.is_directory:
+            return (entry,)
+        listed = await self._read_directory(entry.object_id, ".")
+        return tuple(listed[name] for name in sorted(listed))
+
+    async def restore_all(
+        self, snapshot_id: str, paths: Sequence[str], target: Path, report: Report = ignore
+    ) -> Progress:
+        """Write a snapshot, or ``paths`` of it, to ``target``; returns what was written, exactly.
+
+        A path that is not in it is found before anything is written. Raises VolumeError.
+        """
+        files, size_bytes = add_up(await self.list_entries(snapshot_id, paths))
+        before = latest = Progress()
+
+        def add(progress: Progress) -> None:
+            nonlocal latest
+            latest = Progress(before.files + progress.files, before.bytes + progress.bytes)
+            report(latest)
+
+        for path in paths or ("",):
+            await self.restore(snapshot_id, path, target / path, add)
+            before = latest
+        return Progress(files, size_bytes)
+
     async def restore(
         self, snapshot_id: str, path: str, target: Path, report: Report = ignore
     ) -> None:
@@ -206,6 +259,14 @@ class Repository:
         if not parse_lock_extension(await self._kopia.ask("maintenance", "info", "--json")):
             await self._kopia.ask("maintenance", "set", "--extend-object-locks=true")
 
+    async def _read_directory(self, root_id: str, path: str) -> Mapping[str, ContentEntry]:
+        answer = await self._kopia.run("show", root_id if path == "." else f"{root_id}/{path}")
+        if answer.code:
+            if any(words in answer.told for words in _NOT_FOUND):
+                raise _path_missing(path)
+            raise explain(answer, f"show of {path}")
+        return parse_directory(answer.output)
+
     def _prepare_home(self) -> None:
         self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
 
@@ -240,6 +301,10 @@ class Repository:
         """Of all that a connection depends on: a rotated key or password makes a new one."""
         told = [self._connecting(), sorted(self._place.secrets.items()), self._password]
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+
+
+def _path_missing(path: str) -> VolumeError:
+    return VolumeError("PathMissing", f"the backup has no {path}; look at what it holds")
 
 
 def _last_line(answer: Answer) -> str:

@@ -184,19 +184,21 @@ RESOURCES = (
         RESTORE,
         RestoreSpec,
         RestoreStatus,
-        "Restore brings back a CONFIG backup. It first shows a plan and changes nothing; with"
+        "Restore brings back objects of a CONFIG backup (`groups`) or volumes of a DATA backup"
+        " (`volumes`). It first shows a plan and changes nothing; with"
         " `mode: Apply` and `approvedPlan` set to the digest of that plan it is carried out, once."
-        " An engine takes Restores only of the namespaces in its `restoreNamespaces`.",
+        " An engine takes Restores only of the namespaces in its `restoreNamespaces`, and in its"
+        " `volumeRestoreNamespaces` those of their own volumes.",
         columns=(
             Column("Backup", ".status.backupName"),
             Column("Mode", ".spec.mode"),
             Column("Phase", ".status.phase"),
+            Column("Progress", ".status.progress.summary"),
             Column("Create", ".status.plan.counts.create", "integer"),
             Column("Update", ".status.plan.counts.update", "integer"),
             Column("Conflict", ".status.plan.counts.conflict", "integer"),
             Column("Engine", ".status.engine.name", is_wide=True),
             Column("Record", ".status.id", "integer", is_wide=True),
-            Column("Settled", ".status.progress.settled", "integer", is_wide=True),
             Column("Duration", ".status.duration", is_wide=True),
             Column("Digest", ".status.plan.digest", is_wide=True),
             Column("Message", f"{_READY}.message", is_wide=True),

@@ -1,13 +1,15 @@
 """Which engine a Backup is for (architecture §2.1, §2.5)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from backup_operator.decisions.facts import Trouble
 from backup_operator.resources.backup import EngineRef
 from backup_operator.resources.backup_status import EngineIdentity
+from backup_operator.resources.engine import BackupEngineResource
 from backup_operator.resources.group import DEFAULT_ENGINE_ANNOTATION
+from backup_operator.resources.restore_volumes import RestoredClaim
 
 NAMES_SHOWN: Final = 5
 
@@ -80,5 +82,36 @@ def namespace_trouble(engine: str, namespace: str) -> Trouble:
         "NamespaceNotAllowed",
         f"BackupEngine {engine} does not serve namespace {namespace}; add it to"
         " spec.allowedNamespaces of the engine, or choose another engine.",
+        needs_people=True,
+    )
+
+
+def restore_trouble(
+    resource: BackupEngineResource,
+    namespace: str,
+    labels: Mapping[str, str],
+    volumes: Sequence[RestoredClaim] = (),
+) -> Trouble | None:
+    """Tell why a Restore of ``namespace`` may not use an engine; None: it may (ADR 11, 13)."""
+    if resource.allows_restores(namespace, labels):
+        return None
+    name = resource.metadata.name
+    if not volumes or not resource.allows_volume_restores(namespace, labels):
+        own = " or, for its own volumes, in spec.volumeRestoreNamespaces" if volumes else ""
+        return Trouble(
+            "RestoreNotAllowed",
+            f"BackupEngine {name} takes no Restores of namespace {namespace}; whoever administers"
+            f" it can name the namespace in spec.restoreNamespaces{own}.",
+            needs_people=True,
+        )
+    foreign = {each.namespace or namespace for each in volumes}
+    foreign |= {each.target_namespace for each in volumes if each.target_namespace is not None}
+    foreign -= {namespace}
+    if not foreign:
+        return None
+    return Trouble(
+        "ForeignNamespace",
+        f"spec.volumes: BackupEngine {name} lets namespace {namespace} restore its own volumes into"
+        f" itself, by spec.volumeRestoreNamespaces; this Restore also names {min(foreign)}.",
         needs_people=True,
     )

@@ -33,6 +33,7 @@ from backup_operator.decisions.restore_standings import (
     refused,
     waiting,
 )
+from backup_operator.decisions.volume_restore import decide_volume_restore
 from backup_operator.resources.group import FINALIZER
 from backup_operator.resources.parts import ConditionStatus, ConditionType
 from backup_operator.resources.restore import RestoreSpec
@@ -49,6 +50,8 @@ LONGEST_PAUSE: Final = timedelta(minutes=1)
 
 def decide_restore(wanted: RestoreSpec, seen: RestoreSeen, now: datetime) -> RestoreDecision:
     """Choose the next step for one Restore from facts alone. Total: it never raises."""
+    if wanted.volumes:
+        return decide_volume_restore(wanted, seen, now)
     if seen.metadata.is_deleting or _is_over(seen):
         return _let_go(wanted, seen)
     if seen.memory.created is not None and seen.status.id is None:

@@ -11,6 +11,8 @@ from backup_api.extensions.restores import (
     RestorePlan,
     RestoreProgress,
 )
+from backup_api.extensions.volume_plans import VolumePlan
+from backup_api.extensions.volumes import CreateVolumeRestore, VolumeRestoreRecord
 from backup_api.restores import CreateRestore, RestoreRecord
 from backup_operator.decisions.facts import EngineSeen, Refusal, Trouble
 from backup_operator.resources.backup_status import Failure
@@ -53,6 +55,26 @@ class OpenRestores:
 
 
 @dataclass(frozen=True, slots=True)
+class VolumesPlanned:
+    """The plan of a restore of volumes at a moment.
+
+    ``plan`` None: the engine refused it for good (``refusal``), or restores no volumes at all.
+    """
+
+    at: datetime
+    plan: VolumePlan | None = None
+    refusal: Refusal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VolumesView:
+    """A restore of volumes as the engine told of it at a moment; ``record`` None: it has none."""
+
+    at: datetime
+    record: VolumeRestoreRecord | None
+
+
+@dataclass(frozen=True, slots=True)
 class RestoreMemory:
     """What this process alone knows about a Restore; a look takes its place after a crash."""
 
@@ -64,6 +86,10 @@ class RestoreMemory:
     view: RestoreView | None = None
     launch_refusal: Refusal | None = None
     options_refusal: Refusal | None = None
+    planned: VolumesPlanned | None = None
+    restored: VolumeRestoreRecord | None = None  # the answer to our POST of volumes
+    lost: VolumesView | None = None  # what a look by key found
+    volumes: VolumesView | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +229,59 @@ class DropLostRestore:
     submission: RestoreSubmission
 
 
+@dataclass(frozen=True, slots=True)
+class PlanVolumes:
+    """Ask what a restore of volumes would do; nothing is stored at the engine."""
+
+    body: CreateVolumeRestore
+
+
+@dataclass(frozen=True, slots=True)
+class WriteVolumesAhead:
+    """Store that an approved restore of volumes is about to be requested."""
+
+    submission: RestoreSubmission
+    launch: RestoreLaunch
+    standing: RestoreStanding
+
+
+@dataclass(frozen=True, slots=True)
+class CreateVolumes:
+    """POST the restore; its key makes a second one harmless."""
+
+    body: CreateVolumeRestore
+
+
+@dataclass(frozen=True, slots=True)
+class FindVolumes:
+    """Look whether a request whose answer is not known made a restore."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptVolumes:
+    """Store the id of a restore of volumes that is ours; ``is_found``: a look found it."""
+
+    record: VolumeRestoreRecord
+    is_found: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LookAtVolumes:
+    """Read how far a restore of volumes is."""
+
+    restore_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class CancelVolumes:
+    """Have a restore of volumes stopped."""
+
+    restore_id: int
+
+
+VolumeRestoreStep = PlanVolumes | CreateVolumes | FindVolumes | LookAtVolumes | CancelVolumes
 EngineRestoreStep = (
     ListOpenRestores
     | CreateRestoreRecord
@@ -221,4 +300,7 @@ RestoreDecision = (
     | AdoptRestore
     | WriteLaunchAhead
     | EngineRestoreStep
+    | WriteVolumesAhead
+    | AdoptVolumes
+    | VolumeRestoreStep
 )

@@ -22,6 +22,7 @@ from backup_operator.decisions.restore_facts import (
 )
 from backup_operator.decisions.restore_plan import tell_plan
 from backup_operator.decisions.restore_standings import (
+    await_approval,
     cancelled,
     explain_refusal,
     failed,
@@ -30,7 +31,7 @@ from backup_operator.decisions.restore_standings import (
     refused,
 )
 from backup_operator.resources.restore import RestoreMode, RestoreSpec
-from backup_operator.resources.restore_status import RestoreLaunch, RestorePhase, ToldPlan
+from backup_operator.resources.restore_status import RestoreLaunch, RestorePhase
 
 PLAN_LOOK: Final = timedelta(seconds=1)
 RUN_LOOK: Final = timedelta(seconds=2)
@@ -146,7 +147,7 @@ def _decide_pending(
     plan = tell_plan(wanted, view, record)
     approved = wanted.auto_approve or wanted.approved_plan == plan.digest
     if wanted.mode is RestoreMode.PLAN or not approved:
-        return ReportRestore(_await_approval(wanted, plan), view.at + APPROVAL_LOOK)
+        return ReportRestore(await_approval(wanted, plan), view.at + APPROVAL_LOOK)
     message = f"The plan {plan.digest} is approved; launching the restore."
     standing = RestoreStanding(
         phase=RestorePhase.REQUESTING,
@@ -187,23 +188,6 @@ def _decide_plan(
         )
         return ReportRestore(standing, view.at + PLAN_LOOK)
     return None
-
-
-def _await_approval(wanted: RestoreSpec, plan: ToldPlan) -> RestoreStanding:
-    if wanted.mode is RestoreMode.PLAN:
-        reason, message = "Planned", f"{plan.summary} To carry it out set mode: Apply and"
-    elif wanted.approved_plan is not None:
-        reason = "PlanChanged"
-        message = f"spec.approvedPlan is the digest of another plan. {plan.summary} To approve set"
-    else:
-        reason, message = "AwaitingApproval", f"{plan.summary} To approve set"
-    return RestoreStanding(
-        phase=RestorePhase.AWAITING_APPROVAL,
-        reason=reason,
-        message=f"{message} approvedPlan: {plan.digest}.",
-        is_good=wanted.mode is RestoreMode.PLAN,
-        plan=plan,
-    )
 
 
 def _launch(seen: RestoreSeen, record: RestoreRecord, now: datetime) -> RestoreDecision:

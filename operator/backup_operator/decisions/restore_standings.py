@@ -7,8 +7,8 @@ from backup_operator.decisions.refusals import cut, refusal_reason
 from backup_operator.decisions.restore_facts import RestoreSeen, RestoreStanding
 from backup_operator.resources.backup_status import Failure
 from backup_operator.resources.durations import format_duration
-from backup_operator.resources.restore import RestoreSpec
-from backup_operator.resources.restore_status import RestorePhase
+from backup_operator.resources.restore import RestoreMode, RestoreSpec
+from backup_operator.resources.restore_status import RestorePhase, ToldPlan
 
 NO_ACCESS = frozenset({"Unauthorized"})
 
@@ -72,6 +72,24 @@ def cancelled(message: str) -> RestoreStanding:
     """Build the standing of a Restore whose record was dropped."""
     return RestoreStanding(
         phase=RestorePhase.CANCELLED, reason="Cancelled", message=message, is_over=True
+    )
+
+
+def await_approval(wanted: RestoreSpec, plan: ToldPlan) -> RestoreStanding:
+    """Build the standing of a Restore whose plan is there and not approved."""
+    if wanted.mode is RestoreMode.PLAN:
+        reason, message = "Planned", f"{plan.summary} To carry it out set mode: Apply and"
+    elif wanted.approved_plan is not None:
+        reason = "PlanChanged"
+        message = f"spec.approvedPlan is the digest of another plan. {plan.summary} To approve set"
+    else:
+        reason, message = "AwaitingApproval", f"{plan.summary} To approve set"
+    return RestoreStanding(
+        phase=RestorePhase.AWAITING_APPROVAL,
+        reason=reason,
+        message=f"{message} approvedPlan: {plan.digest}.",
+        is_good=wanted.mode is RestoreMode.PLAN,
+        plan=plan,
     )
 
 

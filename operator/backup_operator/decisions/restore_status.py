@@ -3,11 +3,13 @@
 from datetime import datetime
 from typing import Any, Final
 
+from backup_api.extensions.volumes import VolumeRestoreRecord
 from backup_operator.decisions.adoption import wire_time
 from backup_operator.decisions.conditions import Judgement, merge_conditions, truth
 from backup_operator.decisions.refusals import cut
 from backup_operator.decisions.restore_facts import RestoreSeen, RestoreStanding, RestoreView
 from backup_operator.decisions.restore_plan import MOST_ITEMS, tell_counts, tell_failure
+from backup_operator.decisions.volume_standings import tell_volume_progress, tell_volumes
 from backup_operator.resources.parts import ConditionStatus, ConditionType
 from backup_operator.resources.readable import format_elapsed
 from backup_operator.resources.restore_status import (
@@ -32,8 +34,15 @@ def build_restore_status(
     }
     if standing.plan is not None:
         update["plan"] = standing.plan
+        if standing.plan.source is not None:
+            update |= {
+                "backup_id": standing.plan.source.id,
+                "backup_name": standing.plan.source.name,
+            }
     if seen.memory.view is not None:
         update |= mirror(stored, seen.memory.view)
+    if seen.memory.volumes is not None and seen.memory.volumes.record is not None:
+        update |= mirror_volumes(seen.memory.volumes.record)
     has_plan = standing.plan is not None or stored.plan is not None
     is_approved = standing.is_approved or stored.launch is not None
     judged = _judge(standing, has_plan=has_plan, is_approved=is_approved)
@@ -69,6 +78,7 @@ def mirror(stored: RestoreStatus, view: RestoreView) -> dict[str, Any]:
     progress = view.progress
     if progress is not None and stored.launch is not None:
         members["progress"] = ToldProgress(
+            summary=f"{max(0, progress.settled)} of {max(0, progress.total)}",
             settled=max(0, progress.settled),
             total=max(0, progress.total),
             failed=max(0, progress.failed),
@@ -77,6 +87,22 @@ def mirror(stored: RestoreStatus, view: RestoreView) -> dict[str, Any]:
         )
         members["failures"] = tuple(tell_failure(one) for one in view.failures[:MOST_ITEMS])
     return members
+
+
+def mirror_volumes(record: VolumeRestoreRecord) -> dict[str, Any]:
+    """Translate what the engine says of a restore of volumes."""
+    start, end = wire_time(record.time_initiated), wire_time(record.time_completed)
+    return {
+        "status": record.status.value if record.status is not None else None,
+        "host_id": record.host_id,
+        "backup_id": record.backup_id,
+        "initiated_by": _word(record.initiated_by),
+        "time_initiated": start,
+        "time_completed": end,
+        "duration": format_elapsed(start, end) if start and end else None,
+        "progress": tell_volume_progress(record),
+        "volumes": tell_volumes(record),
+    }
 
 
 def _judge(

@@ -1,11 +1,17 @@
 """Which engine an object means, and whether its namespace may use it."""
 
+from collections.abc import Sequence
 from typing import Final
 from urllib.parse import quote
 
 from backup_operator.cluster.api import ClusterApi, GoneError
 from backup_operator.cluster.cache import Key, ObjectCache
-from backup_operator.decisions.engine_choice import Candidate, choose_engine, namespace_trouble
+from backup_operator.decisions.engine_choice import (
+    Candidate,
+    choose_engine,
+    namespace_trouble,
+    restore_trouble,
+)
 from backup_operator.decisions.facts import EngineSeen, Trouble
 from backup_operator.engines.directory import EngineDirectory, KnownEngine
 from backup_operator.resources.backup import EngineRef
@@ -13,6 +19,7 @@ from backup_operator.resources.backup_status import EngineIdentity
 from backup_operator.resources.engine import BackupEngineResource
 from backup_operator.resources.errors import InvalidSpecError
 from backup_operator.resources.group import BACKUP_ENGINE
+from backup_operator.resources.restore_volumes import RestoredClaim
 
 NO_ENGINE: Final = EngineSeen(None, is_connecting=True)
 
@@ -49,21 +56,16 @@ class EngineFinder:
                 return None, EngineSeen(None, trouble)
         return engine, engine.link.seen()
 
-    async def find_restore_trouble(self, engine: KnownEngine, namespace: str) -> Trouble | None:
-        """Tell why Restores of a namespace may not use an engine; None: they may."""
+    async def find_restore_trouble(
+        self, engine: KnownEngine, namespace: str, volumes: Sequence[RestoredClaim] = ()
+    ) -> Trouble | None:
+        """Tell why a Restore of a namespace may not use an engine; None: it may."""
         resource = engine.link.resource
-        allowed = resource.spec.restore_namespaces
+        lists = (resource.spec.restore_namespaces, resource.spec.volume_restore_namespaces)
         labels: dict[str, str] = {}
-        if allowed is not None and allowed.selector is not None:
+        if any(each is not None and each.selector is not None for each in lists):
             labels = await self._read_labels(namespace)
-        if resource.allows_restores(namespace, labels):
-            return None
-        return Trouble(
-            "RestoreNotAllowed",
-            f"BackupEngine {resource.metadata.name} takes no Restores of namespace {namespace};"
-            " whoever administers it can name the namespace in spec.restoreNamespaces.",
-            needs_people=True,
-        )
+        return restore_trouble(resource, namespace, labels, volumes)
 
     def _explain_absence(self, chosen: Candidate) -> EngineSeen:
         entry = self._cache.find(Key(BACKUP_ENGINE.kind, "", chosen.name))

@@ -9,6 +9,7 @@ from backup_operator.decisions.facts import EngineSeen, Trouble
 from backup_operator.decisions.restore import decide_restore
 from backup_operator.decisions.restore_facts import (
     AdoptRestore,
+    AdoptVolumes,
     KeepRestore,
     ReportRestore,
     RestoreDecision,
@@ -16,15 +17,20 @@ from backup_operator.decisions.restore_facts import (
     RestoreSeen,
     RestoreStanding,
     RestRestore,
+    VolumeRestoreStep,
+    VolumesView,
     WriteLaunchAhead,
     WriteRestoreAhead,
+    WriteVolumesAhead,
 )
 from backup_operator.decisions.restore_standings import pending
 from backup_operator.decisions.restore_status import build_restore_status
+from backup_operator.decisions.volume_standings import describe_running
 from backup_operator.engines.directory import KnownEngine
 from backup_operator.engines.link import EngineUnusableError
 from backup_operator.reconcile.engine_finding import EngineFinder
 from backup_operator.reconcile.restoring import RestoreSteps
+from backup_operator.reconcile.restoring_volumes import VolumeSteps
 from backup_operator.reconcile.stepping import Resting, Stepper
 from backup_operator.reconcile.writing import Clock, StatusWriter
 from backup_operator.resources.backup_status import BackupStatus
@@ -53,6 +59,7 @@ class RestoreReconciler:
         self._stepper = Stepper(RESTORE, cache, writer, clock)
         self._memories: dict[str, RestoreMemory] = {}
         self._steps = RestoreSteps(clock)
+        self._volume_steps = VolumeSteps(clock)
 
     async def reconcile(self, key: Key) -> Any:  # noqa: ANN401
         """Take steps until the Restore rests; returns when to come back."""
@@ -90,7 +97,7 @@ class RestoreReconciler:
         engine, engine_seen = await self._finder.find(wanted.engine_ref, pinned, namespace)
         not_allowed = None
         if engine is not None and status.submission is None:
-            not_allowed = await self._finder.find_restore_trouble(engine, namespace)
+            not_allowed = await self._finder.find_restore_trouble(engine, namespace, wanted.volumes)
         return engine, RestoreSeen(
             metadata=metadata,
             status=status,
@@ -150,13 +157,31 @@ class RestoreReconciler:
             case WriteLaunchAhead(launch, standing):
                 status = self._build(seen, standing).model_copy(update={"launch": launch})
                 await self._writer.write_status(RESTORE, body, status)
+            case WriteVolumesAhead(submission, launch, standing):
+                status = self._build(seen, standing)
+                change = {
+                    "submission": submission,
+                    "launch": launch,
+                    "engine": seen.engine.identity,
+                }
+                await self._writer.write_status(RESTORE, body, status.model_copy(update=change))
+                self._memories[entry.uid] = replace(
+                    seen.memory, unsent_attempt=submission.attempts, refusal=None
+                )
+            case AdoptVolumes():
+                await self._adopt_volumes(entry, body, seen, step)
             case RestRestore() | ReportRestore():
                 raise AssertionError(step)
             case _:
                 if engine is None:
                     raise EngineUnusableError(f"no engine for {entry.key}")
                 remembered = self._memories.get(entry.uid) or RestoreMemory()
-                async for memory in self._steps.take(engine, remembered, step):
+                taken = (
+                    self._volume_steps.take(engine, remembered, step)
+                    if isinstance(step, VolumeRestoreStep)
+                    else self._steps.take(engine, remembered, step)
+                )
+                async for memory in taken:
                     self._memories[entry.uid] = memory
 
     async def _adopt(
@@ -169,6 +194,20 @@ class RestoreReconciler:
         )
         await self._writer.write_status(RESTORE, body, status)
         self._memories[entry.uid] = RestoreMemory()
+        if step.is_found:
+            note = f"The answer was lost; found restore {record.id} at the engine."
+            self._writer.tell(RESTORE, body, "Adopted", note)
+
+    async def _adopt_volumes(
+        self, entry: Entry, body: dict[str, Any], seen: RestoreSeen, step: AdoptVolumes
+    ) -> None:
+        record = step.record
+        view = VolumesView(self._clock(), record)
+        memory = RestoreMemory(volumes=view)
+        standing = describe_running(record)
+        status = self._build(replace(seen, memory=memory), standing)
+        await self._writer.write_status(RESTORE, body, status.model_copy(update={"id": record.id}))
+        self._memories[entry.uid] = memory
         if step.is_found:
             note = f"The answer was lost; found restore {record.id} at the engine."
             self._writer.tell(RESTORE, body, "Adopted", note)

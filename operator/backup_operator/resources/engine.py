@@ -92,6 +92,14 @@ class BackupEngineSpec(ResourcePart):
             " there: name only namespaces whose users may have that."
         ),
     )
+    volume_restore_namespaces: AllowedNamespaces | None = Field(
+        default=None,
+        description=(
+            "Namespaces that may restore their own volumes: a Restore in one of them may name"
+            " `volumes` that were backed up from that very namespace, and restore them into it."
+            " Absent: none but those of `restoreNamespaces`, which may restore any into any."
+        ),
+    )
     poll_interval: Annotated[Duration, Between("1s", "10m")] = Field(
         default=timedelta(seconds=5),
         description="How often running backups are looked at, from 1s to 10m.",
@@ -185,6 +193,11 @@ class BackupEngineResource:
     def allows_restores(self, namespace: str, labels: Mapping[str, str]) -> bool:
         """Return whether Restores of ``namespace``, which has these labels, may use the engine."""
         allowed = self.spec.restore_namespaces
+        return allowed is not None and allowed.include(namespace, labels)
+
+    def allows_volume_restores(self, namespace: str, labels: Mapping[str, str]) -> bool:
+        """Return whether ``namespace`` may have its own volumes restored into itself."""
+        allowed = self.spec.volume_restore_namespaces
         return allowed is not None and allowed.include(namespace, labels)
 
     def allows(self, namespace: str, labels: Mapping[str, str]) -> bool:

@@ -15,6 +15,7 @@ from backup_operator.resources.parts import (
     ResourcePart,
     Timestamp,
 )
+from backup_operator.resources.restore_volumes import ToldVolumes, VolumeSource
 from backup_operator.resources.rules import LIST_TYPE
 
 
@@ -27,6 +28,7 @@ class RestorePhase(StrEnum):
     REQUESTING = "Requesting"
     INITIALIZING = "Initializing"
     IN_PROGRESS = "InProgress"
+    CANCELLING = "Cancelling"
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
     CANCELLED = "Cancelled"
@@ -102,16 +104,27 @@ class ToldPlan(ResourcePart):
         description="The objects to look at first, at most 20; the engine has all of them.",
         json_schema_extra={LIST_TYPE: "atomic"},
     )
+    source: VolumeSource | None = Field(
+        default=None, description="Of volumes: the backup that is restored."
+    )
+    volumes: ToldVolumes = Field(
+        default=(),
+        description="Every volume, where it goes, and what is in the way if anything is.",
+        json_schema_extra={LIST_TYPE: "atomic"},
+    )
 
 
 class ToldProgress(ResourcePart):
     """How far the restore is."""
 
-    settled: Count = Field(default=0, description="Objects that are done with.")
-    total: Count = Field(default=0, description="Objects that there are.")
-    failed: Count = Field(default=0, description="Objects that are not as wanted.")
-    remaining: Count = Field(default=0, description="Objects still to do.")
-    counts: ObjectCounts | None = Field(default=None, description="Objects by what became of them.")
+    summary: str = Field(default="", description="The same for people, such as `120 of 400`.")
+    settled: Count = Field(default=0, description="Objects or volumes that are done with.")
+    total: Count = Field(default=0, description="Objects or volumes that there are.")
+    failed: Count = Field(default=0, description="Objects or volumes that are not as wanted.")
+    remaining: Count = Field(default=0, description="Objects or volumes still to do.")
+    counts: ObjectCounts | None = Field(
+        default=None, description="Objects by what became of them; absent: volumes are restored."
+    )
 
 
 class RestoreStatus(ObjectStatus):
@@ -161,6 +174,11 @@ class RestoreStatus(ObjectStatus):
     failures: ToldObjects = Field(
         default=(),
         description="Objects that are not as wanted, at most 20; the engine has all of them.",
+        json_schema_extra={LIST_TYPE: "atomic"},
+    )
+    volumes: ToldVolumes = Field(
+        default=(),
+        description="Every volume of a restore that was launched, and how far it is.",
         json_schema_extra={LIST_TYPE: "atomic"},
     )
     failure: Failure | None = Field(
