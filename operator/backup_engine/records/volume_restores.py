@@ -58,7 +58,7 @@ class VolumeRestoreRecords:
 
     async def add(self, new: NewVolumeRestore) -> int | None:
         """Store a restore that begins now; returns its id, None if its key is taken."""
-        row = insert_unless_taken(self._connection, VOLUME_RESTORES).values(
+        row = insert_unless_taken(self._connection.dialect.name, VOLUME_RESTORES).values(
             backup_id=new.backup_id,
             host_id=new.host_id,
             initiated_by=new.initiated_by,

@@ -159,12 +159,9 @@ class RestoreReconciler:
                 await self._writer.write_status(RESTORE, body, status)
             case WriteVolumesAhead(submission, launch, standing):
                 status = self._build(seen, standing)
-                change = {
-                    "submission": submission,
-                    "launch": launch,
-                    "engine": seen.engine.identity,
-                }
-                await self._writer.write_status(RESTORE, body, status.model_copy(update=change))
+                ahead: dict[str, Any] = {"submission": submission, "launch": launch}
+                ahead["engine"] = seen.engine.identity
+                await self._writer.write_status(RESTORE, body, status.model_copy(update=ahead))
                 self._memories[entry.uid] = replace(
                     seen.memory, unsent_attempt=submission.attempts, refusal=None
                 )

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from backup_operator.resources.engine_access import Namespace
-from backup_operator.resources.host import CLAIM_NAME
+from backup_operator.resources.host_volumes import CLAIM_NAME
 from backup_operator.resources.parts import Count, Flag, ResourcePart, Timestamp
 from backup_operator.resources.rules import LIST_TYPE, CelRule, Matches, broken, with_rules
 
@@ -24,7 +24,7 @@ PATH = Matches(
     "a path inside the volume, such as base/16384, without '/' before it or '..' in it",
 )
 
-_UNITS: Final = {
+_UNITS: Final[dict[str, int]] = {
     unit + suffix: base ** (power + 1)
     for suffix, base in (("", 1000), ("i", 1024))
     for power, unit in enumerate(("K" if suffix else "k", "M", "G", "T", "P"))
