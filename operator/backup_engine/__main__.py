@@ -1,4 +1,4 @@
-"""The command line: ``python -m backup_engine serve | archive | mover | hash-password``."""
+"""The command line: ``python -m backup_engine serve | archive | volumes | mover | …``."""
 
 import argparse
 import asyncio
@@ -16,6 +16,7 @@ from backup_engine.archive.errors import ArchiveError
 from backup_engine.auth.passwords import hash_password
 from backup_engine.cluster import ClusterError
 from backup_engine.command.archive import add_archive_parser, run_archive
+from backup_engine.command.volumes import add_volumes_parser, run_volumes
 from backup_engine.errors import EngineError
 from backup_engine.settings import PREFIX, Settings, UsageError, read_settings
 from backup_engine.volumes.mover import run_mover
@@ -35,7 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="backup_engine", description="Serves the backup API for a Kubernetes cluster."
     )
     commands = parser.add_subparsers(
-        dest="command", required=True, metavar="serve | archive | hash-password"
+        dest="command", required=True, metavar="serve | archive | volumes | hash-password"
     )
     _add_serve(
         commands.add_parser(
@@ -46,6 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
         )
     )
     add_archive_parser(commands)
+    add_volumes_parser(commands)
     commands.add_parser(
         "mover",
         help="work on one volume, inside of a pod that the engine made",
@@ -171,6 +173,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: argparse.Namespace) -> int:
     if arguments.command == "archive":
         return asyncio.run(run_archive(arguments))
+    if arguments.command == "volumes":
+        return asyncio.run(run_volumes(arguments))
     if arguments.command == "mover":
         return run_mover(os.environ)
     if arguments.command == "hash-password":

@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -21,7 +20,7 @@ from backup_engine.records.backups import BackupRecords, StoredBackup
 from backup_engine.records.hosts import HostRecords, StoredHost
 from backup_engine.records.volume_restores import WantedVolume
 from backup_engine.records.volumes import BackupVolumeRecords
-from backup_engine.volumes.volume import Volume, parse_volume
+from backup_engine.volumes.volume import Volume, check_path, parse_volume
 
 MOST_TARGETS: Final = 100
 MOST_PATHS: Final = 100
@@ -159,8 +158,7 @@ def _parse(namespace: str | None, claim: str | None, row: CreateVolumeRestoreErr
 
 
 def _check_path(text: str) -> str:
-    path = PurePosixPath(text)
-    if not text or path.is_absolute() or ".." in path.parts or not path.parts or "\0" in text:
-        message = f"{text!r} is no path inside a volume, such as data/base"
-        raise RefusalError(_Refused.WRONG_PATH, message)
-    return str(path)
+    try:
+        return check_path(text)
+    except ValueError as trouble:
+        raise RefusalError(_Refused.WRONG_PATH, str(trouble)) from trouble

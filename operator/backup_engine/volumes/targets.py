@@ -99,13 +99,18 @@ def check_writable(folder: Path, volume: Volume, paths: Iterable[str]) -> None:
     chosen = tuple(paths)
     if not chosen and not is_empty(folder):
         raise target_not_empty(volume)
-    for path in chosen:
+    check_links(folder, str(volume), chosen)
+
+
+def check_links(folder: Path, name: str, paths: Iterable[str]) -> None:
+    """Raise VolumeError if one of ``paths`` leads through a symbolic link below ``folder``."""
+    for path in paths:
         place = folder
         for part in Path(path).parts:
             place /= part
             if place.is_symlink():
                 raise VolumeError(
                     "TargetIsLink",
-                    f"{volume}: {path} leads through the symbolic link"
-                    f" {place.relative_to(folder)}; remove it, or restore to another volume",
+                    f"{name}: {path} leads through the symbolic link"
+                    f" {place.relative_to(folder)}; remove it, or restore to another place",
                 )

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Final
 
 from backup_engine.host_definition import VolumeSelection, VolumeSnapshotMode
@@ -60,6 +61,14 @@ def parse_volume(namespace: str, claim: str) -> Volume:
     if not _CLAIM.fullmatch(claim) or ".." in claim:
         raise ValueError(f"expected the name of a PersistentVolumeClaim, found {claim!r}")
     return Volume(namespace, claim)
+
+
+def check_path(text: str) -> str:
+    """Return a path inside a volume, relative and without ``..``; raises ValueError."""
+    path = PurePosixPath(text)
+    if not path.parts or path.is_absolute() or ".." in path.parts or "\0" in text:
+        raise ValueError(f"{text!r} is no path inside a volume, such as data/base")
+    return str(path)
 
 
 def build_policy(selection: VolumeSelection) -> VolumePolicy:
