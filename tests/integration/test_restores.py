@@ -179,6 +179,15 @@ async def test_kill_9_while_the_answer_is_under_way_never_restores_twice(
     assert scene.appliance.count(LAUNCH) == 1
 
 
+async def test_volumes_are_not_asked_of_an_appliance(scene: Scene) -> None:
+    wanted = await allow(scene)
+    ref, volumes = {"name": scene.engine}, [{"claim": "data"}]
+    await wanted.create("volumes", backupId=1, engineRef=ref, volumes=volumes)
+    body = await wanted.ready("volumes", "False", "VolumesNotSupported")
+    assert body["status"]["phase"] == "Failed"
+    assert scene.appliance.restores.records == {}
+
+
 async def test_a_restore_deleted_while_the_engine_is_down_does_not_hang(scene: Scene) -> None:
     wanted = await allow(scene)
     await request(scene, "leaving")
