@@ -4,6 +4,7 @@ import socket
 import ssl
 import stat
 import threading
+import warnings
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,7 @@ def greet(
     ca: Path,
     name: str,
     *,
-    maximum: int | None = None,
+    only: ssl.TLSVersion | None = None,
     shown: list[bytes | None] | None = None,
 ) -> None:
     """Shake hands with a server of ``context`` as a client that trusts ``ca``.
@@ -36,8 +37,11 @@ def greet(
     ``shown`` takes the certificate that the server shows.
     """
     client = ssl.create_default_context(cafile=ca)
-    if maximum is not None:
-        client.minimum_version = client.maximum_version = ssl.TLSVersion(maximum)
+    if only is not None:
+        client.set_ciphers("DEFAULT:@SECLEVEL=0")  # else OpenSSL itself would not offer the old
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # that they are old is the point
+            client.minimum_version = client.maximum_version = only
     ours, theirs = socket.socketpair()
 
     def serve() -> None:
@@ -111,10 +115,18 @@ def test_a_replaced_certificate_serves_new_connections_of_the_same_context(tmp_p
     greet(context, tmp_path / "second" / "ca.crt", "localhost")
 
 
-def test_tls_below_1_2_is_not_spoken(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", ["TLSv1", "TLSv1_1"])
+def test_tls_below_1_2_is_refused(tmp_path: Path, version: str) -> None:
     context = build_server_context(ensure_self_signed(tmp_path, NAMES, NOW))
     assert context.minimum_version is ssl.TLSVersion.TLSv1_2
-    greet(context, tmp_path / "ca.crt", "localhost", maximum=ssl.TLSVersion.TLSv1_2)
+    with pytest.raises(ssl.SSLError, match=r"(?i)alert.protocol.version"):  # the server's word
+        greet(context, tmp_path / "ca.crt", "localhost", only=ssl.TLSVersion[version])
+
+
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+def test_tls_from_1_2_on_is_spoken(tmp_path: Path, version: str) -> None:
+    context = build_server_context(ensure_self_signed(tmp_path, NAMES, NOW))
+    greet(context, tmp_path / "ca.crt", "localhost", only=ssl.TLSVersion[version])
 
 
 @pytest.mark.parametrize("problem", ["absent", "not PEM", "other key"])
@@ -137,8 +149,9 @@ def test_a_name_that_is_none_is_explained(tmp_path: Path) -> None:
         ensure_self_signed(tmp_path, ("grüße",), NOW)
 
 
-async def test_an_own_certificate_is_renewed_and_served_while_the_engine_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("whose", ["own", "given"])
+async def test_a_certificate_is_renewed_and_served_while_the_engine_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whose: str
 ) -> None:
     monkeypatch.setattr(serving, "RELOAD_S", 0.01)
     made = NOW - SERVER_LIFETIME + RENEW_BEFORE - dt.timedelta(hours=1)  # near its end by now
@@ -149,10 +162,15 @@ async def test_an_own_certificate_is_renewed_and_served_while_the_engine_runs(
     def ensure() -> object:
         return ensure_self_signed(tmp_path, NAMES, NOW)
 
-    keeping = asyncio.create_task(keep_certificate_fresh(context, files, ensure))
+    keeping = asyncio.create_task(
+        keep_certificate_fresh(context, files, ensure if whose == "own" else None)
+    )
     try:
-        async with asyncio.timeout(20):
-            while (second := served_by(context, tmp_path / "ca.crt")) == first:  # noqa: ASYNC110
+        async with asyncio.timeout(30):
+            while (second := served_by(context, tmp_path / "ca.crt")) == first:
+                if whose == "given":  # as its owner replaces it, say cert-manager
+                    ensure()
+                    files.certificate.touch()
                 await asyncio.sleep(0.02)
     finally:
         keeping.cancel()

@@ -21,7 +21,7 @@ ROLE = "backup-engine-test"
 @pytest.fixture
 async def engine(tmp_path: Path, sandbox: Cluster) -> AsyncIterator[EngineProcess]:
     with running_engine(
-        tmp_path / "engine", sandbox.kubeconfig, "--scan-interval", "0.2"
+        tmp_path / "engine", sandbox.kubeconfig, "--scan-interval", "0.2", "--log-level", "debug"
     ) as running:
         yield running
 
@@ -34,7 +34,7 @@ async def client(engine: EngineProcess) -> AsyncIterator[httpx2.AsyncClient]:
 
 def client_of(engine: EngineProcess, headers: dict[str, str]) -> httpx2.AsyncClient:
     trust = ssl.create_default_context(cafile=engine.ca_path)
-    return httpx2.AsyncClient(base_url=engine.url, headers=headers, verify=trust)
+    return httpx2.AsyncClient(base_url=engine.url, headers=headers, verify=trust, timeout=60)
 
 
 async def create(client: httpx2.AsyncClient, name: str) -> httpx2.Response:

@@ -16,16 +16,22 @@ import pytest
 from backup_api.backups import BackupType, CreateBackup, RecordStatus
 from backup_api.client import BackupApiClient, ClientOptions
 from backup_api.credentials import SecToken, Trust
+from backup_engine.__main__ import main
 from backup_engine.auth.passwords import hash_password
 from fixtures.engine import EngineProcess, running_engine
+from fixtures.postgresql import LOCKED, PostgresServer
+from fixtures.s3_server import S3Server
 from listserver import ListServer
 from localengine import TOKEN
 
+pytest_plugins = ["fixtures.s3"]
 pytestmark = pytest.mark.process
 
 HELD = "/api/v1/secrets"
 PASSWORD = "correct horse battery staple"
 WRONG = "a-token-that-nobody-knows"
+IN_URL = "pg-password-in-the-url"
+IN_FILE = "pg-password-in-a-file"
 
 
 @pytest.fixture
@@ -110,63 +116,77 @@ async def test_sigterm_lets_a_running_capture_be_resumed_by_the_next_start(
         await until(client, created.id, RecordStatus.SUCCESS)
 
 
-async def test_sigint_ends_it_as_well(process: EngineProcess) -> None:
+async def test_a_second_process_on_the_same_data_or_port_is_refused_and_sigint_ends_the_first(
+    process: EngineProcess, tmp_path: Path
+) -> None:
+    address = process.url.removeprefix("https://")
+    for listen, data_dir, problem in (
+        ("127.0.0.1:0", process.data_dir, f"in use by another engine, process {process.pid}"),
+        (address, tmp_path / "other", f"cannot listen on {address}"),
+    ):
+        code, said = await asyncio.to_thread(
+            refusal,
+            [
+                *("--listen", listen, "--data-dir", str(data_dir), "--plain-http"),
+                *("--kubeconfig", str(process.kubeconfig)),
+            ],
+        )
+        assert code == 3
+        assert problem in said
+
     assert process.process is not None
     process.process.send_signal(signal.SIGINT)
-    assert process.process.wait(20) == 0
+    assert process.process.wait(60) == 0
     process.process = None
 
 
-def test_a_second_process_on_the_same_data_is_refused(process: EngineProcess) -> None:
-    code, said = refusal(
-        [
-            *("--listen", "127.0.0.1:0", "--data-dir", str(process.data_dir), "--plain-http"),
-            *("--kubeconfig", str(process.kubeconfig)),
-        ]
-    )
-    assert code == 3
-    assert f"in use by another engine, process {process.pid}" in said
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (("--listen", "0.0.0.0:0", "--plain-http"), "--plain-http would send tokens"),
+        (("--listen", "127.0.0.1:0"), "choose one of"),
+    ],
+)
+def test_wrong_usage_exits_with_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], problem: str
+) -> None:
+    assert main(["serve", "--data-dir", str(tmp_path / "d"), *options]) == 2
+    said = capsys.readouterr()
+    assert problem in said.err
+    assert said.out == ""
 
 
-def test_wrong_usage_exits_with_2_and_mendable_trouble_with_3(tmp_path: Path) -> None:
-    there = ("--data-dir", str(tmp_path / "d"))
-    code, said = refusal(["--listen", "0.0.0.0:0", *there, "--plain-http"])
-    assert code == 2
-    assert "--plain-http would send tokens" in said
-    code, said = refusal(["--listen", "127.0.0.1:0", *there])
-    assert code == 2
-    assert "choose one of" in said
-
+def test_trouble_that_can_be_mended_exits_with_3(tmp_path: Path) -> None:
     missing = str(tmp_path / "missing")
-    code, said = refusal(
-        ["--listen", "127.0.0.1:0", *there, "--plain-http", "--kubeconfig", missing]
-    )
+    there = ("--data-dir", str(tmp_path / "d"), "--plain-http", "--kubeconfig", missing)
+    code, said = refusal(["--listen", "127.0.0.1:0", *there])
     assert code == 3
     assert missing in said
 
 
-async def test_a_taken_port_is_explained(process: EngineProcess, tmp_path: Path) -> None:
-    address = process.url.removeprefix("https://")
-    code, said = await asyncio.to_thread(
-        refusal,
-        [
-            *("--listen", address, "--data-dir", str(tmp_path / "other"), "--plain-http"),
-            *("--kubeconfig", str(process.kubeconfig)),
-        ],
-    )
-    assert code == 3
-    assert f"cannot listen on {address}" in said
-
-
 async def test_no_secret_is_in_the_whole_log_of_an_engine_even_at_debug(
-    tmp_path: Path, source: ListServer
+    tmp_path: Path, source: ListServer, postgres: PostgresServer, s3_server: S3Server
 ) -> None:
-    users = tmp_path / "users"
+    """Tokens, passwords, cookies, keys: of callers, of the database, of the bucket, of TLS."""
+    users, buckets = tmp_path / "users", tmp_path / "buckets"
     users.write_text(f"eva:{hash_password(PASSWORD)}\n")
-    options = ("--log-level", "debug", "--users-file", str(users))
+    buckets.write_text(
+        f"[default]\naws_access_key_id = {s3_server.key_id}\n"
+        f"aws_secret_access_key = {s3_server.secret}\n"
+    )
+    s3_server.make_bucket("secretive")
+    database = postgres.url(postgres.make_database(), f"postgres:{IN_URL}")
+    options = (
+        *("--log-level", "debug", "--users-file", str(users), "--database-url", database),
+        *("--archive-url", "s3://secretive/archives", "--archive-credentials-file", str(buckets)),
+    )
+    environment = {k: v for k, v in s3_server.environment.items() if "KEY" not in k}
     kubeconfig = source.kubeconfig(tmp_path)
     secrets = {PASSWORD, WRONG, base64.b64encode(f"eva:{PASSWORD}".encode()).decode()}
-    with running_engine(tmp_path / "engine", kubeconfig, *options) as engine:
+    secrets |= {IN_URL, s3_server.secret}
+    with running_engine(
+        tmp_path / "engine", kubeconfig, *options, environment=environment
+    ) as engine:
         secrets.add(engine.token)
         async with client_of(engine) as client:
             created = await client.create_backup(
@@ -196,6 +216,27 @@ async def test_no_secret_is_in_the_whole_log_of_an_engine_even_at_debug(
     assert "status=401" in log
     assert "DEBUG" in log
     assert [secret for secret in secrets if secret in log] == []
+
+
+@pytest.mark.parametrize("way", ["URL", "file"])
+async def test_a_password_that_the_database_refuses_is_not_shown(
+    tmp_path: Path, source: ListServer, postgres: PostgresServer, way: str
+) -> None:
+    file = tmp_path / "password"
+    file.write_text(IN_FILE)
+    user = f"{LOCKED}:{IN_URL}" if way == "URL" else LOCKED
+    options = [
+        *("--listen", "127.0.0.1:0", "--data-dir", str(tmp_path / "d"), "--plain-http"),
+        *("--kubeconfig", str(source.kubeconfig(tmp_path)), "--log-level", "debug"),
+        *("--database-url", postgres.url("postgres", user)),
+        *(("--database-password-file", str(file)) if way == "file" else ()),
+    ]
+    code, said = await asyncio.to_thread(refusal, options)
+    assert code == 3
+    assert "cannot be brought up to date" in said
+    assert LOCKED in said
+    assert IN_URL not in said
+    assert IN_FILE not in said
 
 
 async def test_given_tokens_and_plain_http_on_loopback(tmp_path: Path, source: ListServer) -> None:

@@ -34,8 +34,8 @@ NEW = NewBackup(
 
 
 @pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    database = Database.open(database_url)
+async def database(empty_database_url: str) -> AsyncIterator[Database]:
+    database = Database.open(empty_database_url)
     await database.migrate()
     yield database
     await database.close()
