@@ -28,7 +28,7 @@ ARG SOURCE_DATE_EPOCH=0
 RUN /opt/installer/bin/pip --python /opt/backend/bin/python3 wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
     && /opt/installer/bin/pip --python /opt/backup/bin/python3 install --no-deps --no-index /wheels/*.whl \
     && cp image/healthcheck.py LICENSE /opt/backup/ \
-    && python3 -m compileall -q --invalidation-mode unchecked-hash /opt/backup/lib "$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')" -x '/(test|idlelib|site-packages/pip)/' \
+    && python3 -m compileall -q -f --invalidation-mode unchecked-hash /opt/backup/lib "$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')" -x '/(test|idlelib|site-packages/pip)/' \
     && python3 image/assemble.py /image /opt/backup image/bin/kopia \
     && /opt/backend/bin/python3 image/sbom.py /image/opt/backup/sbom.cdx.json /image /opt/backup image/bin/kopia \
     && find /image -exec touch --no-dereference --date="@${SOURCE_DATE_EPOCH}" {} +

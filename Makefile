@@ -62,6 +62,7 @@ bench: sandbox ## figures as ratios against a bare client in the same run; CAPTU
 	for objects in $(CAPTURES); do $(BIN)/python benchmarks/capture.py --objects $$objects --rounds $(ROUNDS) || missed=1; done; \
 	for objects in $(RESTORES); do $(BIN)/python benchmarks/restore.py --s3 --objects $$objects --rounds $(ROUNDS) || missed=1; done; \
 	for other in operating serving data; do $(BIN)/python benchmarks/$$other.py || missed=1; done; \
+	if [ -f build/image.tar ]; then $(BIN)/python benchmarks/node.py || missed=1; else echo "bench: no build/image.tar, so nothing is measured on a node: make image"; fi; \
 	exit $$missed
 
 e2e: sandbox ## the demo as a test; as root on Linux with containerd, the image and the manifests on a real node, too

@@ -37,18 +37,21 @@ _DRAIN_BYTES = 16 * 1024 * 1024
 
 
 class FakeAppliance(Levers):
-    """Serves the API on 127.0.0.1; an async context manager.
+    """Serves the API on one address of this machine; an async context manager.
 
     It lives in the event loop of the test, so it survives any client that the test kills.
     ``names``: what its certificate is for. The levers are those of the base class.
     """
 
-    def __init__(self, names: Sequence[str] = ("localhost", LOOPBACK)) -> None:
+    def __init__(
+        self, names: Sequence[str] = ("localhost", LOOPBACK), address: str = LOOPBACK
+    ) -> None:
         super().__init__(ApplianceState(), Callers(), Faults(), Journal())
         identity = build_identity(names)
         self.ca_pem = identity.ca_pem
         self._context = identity.context
         self._names = tuple(names)
+        self._address = address
         self._server: web.Server | None = None
         self._runner: web.ServerRunner | None = None
         self._site: web.TCPSite | None = None
@@ -57,7 +60,7 @@ class FakeAppliance(Levers):
     @property
     def url(self) -> str:
         """Address of the server, without ``/api``."""
-        return f"https://{LOOPBACK}:{self.port}"
+        return f"https://{self._address}:{self.port}"
 
     async def __aenter__(self) -> Self:
         self._server = _Listener(self._serve, access_log=None)
@@ -92,7 +95,11 @@ class FakeAppliance(Levers):
             raise RuntimeError("the fake appliance has not been entered")
         if self._site is None:
             self._site = web.TCPSite(
-                self._runner, LOOPBACK, self.port, ssl_context=self._context, reuse_address=True
+                self._runner,
+                self._address,
+                self.port,
+                ssl_context=self._context,
+                reuse_address=True,
             )
             await self._site.start()
             self.port = self._runner.addresses[0][1]

@@ -18,6 +18,8 @@ ROOT = Path(__file__).resolve().parents[2]
 IMAGE = ROOT / "build" / "image.tar"
 APPLICATION = ROOT / "build" / "database.tar"
 TESTS = ROOT / "tests" / "e2e"
+LOG = ROOT / "build" / "e2e.log"
+STORY = ("cluster", "volumes", "rights", "upgrading", "postgresql", "appliance")
 BUILDERS = ("buildah", "debootstrap")
 NO_BASE = 4  # of image/build.py: Debian's packages cannot be had here
 STRICT = os.environ.get("BACKUP_E2E") == "require"
@@ -46,7 +48,13 @@ def main() -> int:
         "BACKUP_E2E_IMAGE": str(IMAGE),
         "BACKUP_E2E_APPLICATION": str(APPLICATION),
     }
-    tests = [sys.executable, "-m", "pytest", "-v", "--durations=0", str(TESTS)]
+    story = [str(TESTS / f"test_{name}.py") for name in STORY]
+    talk = [
+        f"--log-file={LOG}",
+        "--log-file-level=INFO",
+        "--log-file-format=%(asctime)s %(message)s",
+    ]
+    tests = [sys.executable, "-m", "pytest", "-v", "--durations=20", *talk, *story]
     return subprocess.run(tests, check=False, cwd=ROOT, env=environment).returncode
 
 

@@ -10,7 +10,9 @@ from backup_engine.volumes.claims import build_chosen, choose_placement
 from backup_engine.volumes.errors import VolumeError
 from backup_engine.volumes.executor import HostRepository, RestoreRun, SnapshotRun
 from backup_engine.volumes.kopia import Load
+from backup_engine.volumes.mover import KILLED
 from backup_engine.volumes.mover_job import (
+    REFUSED,
     REQUEST,
     MoverReport,
     MoverSettings,
@@ -89,7 +91,7 @@ def test_a_mover_reads_its_volume_and_can_do_nothing_else() -> None:
     pod = spec["template"]["spec"]
     (container,) = pod["containers"]
 
-    assert (spec["backoffLimit"], spec["activeDeadlineSeconds"]) == (0, 3600)
+    assert spec["activeDeadlineSeconds"] == 3600
     assert pod["volumes"][0]["persistentVolumeClaim"] == {"claimName": "data", "readOnly": True}
     assert container["volumeMounts"][0]["readOnly"]
     assert container["securityContext"]["capabilities"] == {
@@ -98,6 +100,18 @@ def test_a_mover_reads_its_volume_and_can_do_nothing_else() -> None:
     }
     assert container["securityContext"]["readOnlyRootFilesystem"]
     assert not pod["automountServiceAccountToken"]
+
+
+def test_a_reader_that_was_killed_is_made_anew_and_one_that_says_why_is_not() -> None:
+    reading = build_snapshot_job(a_snapshot_run(), SETTINGS, Placement())["spec"]
+    run = RestoreRun(3, 0, "snap", DATA, Volume("shop", "copy"), a_repository(), 60)
+    writing = build_restore_job(run, SETTINGS, Placement())["spec"]
+
+    drained, refused = reading["podFailurePolicy"]["rules"]
+    assert (drained["action"], refused["action"]) == ("Ignore", "FailJob")
+    assert refused["onExitCodes"]["values"] == [REFUSED] != [KILLED]
+    assert (reading["backoffLimit"], writing["backoffLimit"]) == (2, 0)
+    assert "podFailurePolicy" not in writing
 
 
 def test_no_secret_is_in_a_job_and_its_secret_goes_with_it() -> None:

@@ -43,7 +43,7 @@ class JobCalls:
         selector = f"batch.kubernetes.io/job-name={job['metadata']['name']}"
         listed = await self.get(f"/api/v1/namespaces/{namespace}/pods", {"labelSelector": selector})
         pods = listed.get("items") or []
-        return pods[-1] if pods else None
+        return max(pods, key=_creation_of, default=None)
 
     async def read_last_line(self, pod: Resource) -> bytes | None:
         """Read the last line of the mover's log; None: out of reach, which is no trouble."""
@@ -130,6 +130,11 @@ def _explain_status(status: int) -> Callable[[str], VolumeError]:
         return VolumeError("ClusterRefused", text)
 
     return explain
+
+
+def _creation_of(pod: Resource) -> tuple[bool, str]:
+    metadata = pod["metadata"]
+    return "deletionTimestamp" not in metadata, metadata["creationTimestamp"]
 
 
 def claim_path(volume: Volume) -> str:

@@ -215,6 +215,7 @@ class JobExecutor:
         """Wait until the Job has ended, and return what its mover said."""
         loop = asyncio.get_running_loop()
         began = heard = loop.time()
+        followed: str | None = None  # a pod that was killed is followed by another
         has_started = False
         while True:
             try:
@@ -230,6 +231,8 @@ class JobExecutor:
                 raise VolumeError("MoverGone", f"{volume}: somebody deleted the mover's Job")
             if (ended := find_end(seen, pod, volume)) is not None:
                 return ended
+            if pod is not None and pod["metadata"]["uid"] != followed:
+                followed, has_started, began = pod["metadata"]["uid"], False, loop.time()
             has_started = has_started or is_started(pod)
             if not has_started and loop.time() - began > self._start_within_s:
                 raise VolumeError("MoverNotStarted", explain_waiting(pod, volume))

@@ -12,7 +12,14 @@ import msgspec
 
 from backup_engine.volumes.errors import VolumeError
 from backup_engine.volumes.kopia import Load, Report, find_kopia
-from backup_engine.volumes.mover_job import REQUEST, SCRATCH, VOLUMES, MoverReport, MoverRequest
+from backup_engine.volumes.mover_job import (
+    REFUSED,
+    REQUEST,
+    SCRATCH,
+    VOLUMES,
+    MoverReport,
+    MoverRequest,
+)
 from backup_engine.volumes.place import PASSED, RepositoryPlace
 from backup_engine.volumes.repository import PASSWORD, Repository
 from backup_engine.volumes.snapshots import Progress
@@ -23,7 +30,8 @@ TERMINATION_LOG: Final = Path("/dev/termination-log")
 LONGEST_MESSAGE: Final = 2000  # of the 4096 bytes that the kubelet keeps
 
 DONE: Final = 0
-TROUBLE: Final = 3
+KILLED: Final = 128 + signal.SIGTERM
+"""What a shell tells of a program that SIGTERM ended: the Job may try again."""
 
 
 def run_mover(environment: Mapping[str, str], log: Path = TERMINATION_LOG) -> int:
@@ -37,7 +45,8 @@ def run_mover(environment: Mapping[str, str], log: Path = TERMINATION_LOG) -> in
     except VolumeError as trouble:
         return _end(log, MoverReport(trouble.reason, trouble.message[:LONGEST_MESSAGE]))
     except asyncio.CancelledError:
-        return _end(log, MoverReport("Interrupted", "the mover was told to stop"))
+        _end(log, MoverReport("Interrupted", "the mover was told to stop"))
+        return KILLED
     return _end(log, MoverReport(files=done.files, bytes=done.bytes))
 
 
@@ -88,4 +97,4 @@ def _end(log: Path, report: MoverReport) -> int:
     if log.exists() or os.access(log.parent, os.W_OK):
         log.write_text(text)
     sys.stderr.write(f"backup_engine mover: {text}\n")
-    return TROUBLE if report.reason else DONE
+    return REFUSED if report.reason else DONE

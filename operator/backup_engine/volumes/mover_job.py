@@ -26,9 +26,33 @@ MANAGED: Final = {
     "app.kubernetes.io/managed-by": "backup-engine",
     "app.kubernetes.io/component": CONTAINER,
 }
+REFUSED: Final = 3
+"""Exit code of a mover that says why: another attempt would say the same."""
+
+ATTEMPTS: Final = 3
 KEPT_S: Final = 3600  # a finished Job that nobody collects: the snapshot tells as much
 
 _DIGITS: Final = 24
+_RETRYING: Final[Resource] = {
+    "backoffLimit": ATTEMPTS - 1,
+    "podFailurePolicy": {
+        "rules": [
+            # drained, preempted, its node lost: none of that is the mover's fault
+            {
+                "action": "Ignore",
+                "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}],
+            },
+            {
+                "action": "FailJob",
+                "onExitCodes": {
+                    "containerName": CONTAINER,
+                    "operator": "In",
+                    "values": [REFUSED],
+                },
+            },
+        ]
+    },
+}
 _READING: Final = ("DAC_READ_SEARCH",)  # files of every owner, and nothing but read them
 _WRITING: Final = ("CHOWN", "DAC_OVERRIDE", "FOWNER")
 
@@ -216,7 +240,8 @@ def _build_job(  # noqa: PLR0913 - what a Job is made of
         "kind": "Job",
         "metadata": {"name": name, "namespace": volume.namespace, "labels": labels},
         "spec": {
-            "backoffLimit": 0,  # whether to try again is the engine's decision, not the Job's
+            # a pod that was killed is made anew; a restore is not, for its volume is not empty now
+            **(_RETRYING if is_reading else {"backoffLimit": 0}),
             "activeDeadlineSeconds": max(1, int(time_limit_s)),
             "ttlSecondsAfterFinished": KEPT_S,
             "template": {

@@ -1,0 +1,63 @@
+"""From the manifests of a version before, with its objects and its archives, to today's."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from e2e.installation import Installation, list_archives
+from e2e.kubectl import FINISH_S, Kubectl
+from e2e.resources import a_backup
+
+PREVIOUS = Path(__file__).parent / "previous"
+OVERLAY = "manifests/overlays/cluster"
+KINDS = "backupengines,backuphosts,backupconfigurations,backups,backupschedules,restores"
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+
+
+def test_an_upgrade_keeps_what_is_stored_and_goes_on_with_it(
+    kubectl: Kubectl, installation: Installation
+) -> None:
+    kubectl("apply", "--server-side", "-f", str(PREVIOUS / "manifests.yaml"))
+    kubectl.roll_out()
+    kubectl("apply", "--server-side", "-f", str(PREVIOUS / "objects.yaml"))
+    settle(kubectl)
+    before, archives = stored(kubectl), list_archives(kubectl)
+    assert len(before) == 6
+
+    kubectl("apply", "--server-side", "-k", OVERLAY)
+    kubectl("rollout", "restart", "deploy", "-n", "backup-system")  # as another image would
+    kubectl.roll_out()
+
+    settle(kubectl)
+    after = stored(kubectl)
+    assert {name: each["spec"] for name, each in after.items()} == {
+        name: each["spec"] for name, each in before.items()
+    }
+    assert {name: each["metadata"]["uid"] for name, each in after.items()} == {
+        name: each["metadata"]["uid"] for name, each in before.items()
+    }
+    kept = ("id", "phase", "contentFilePath", "isValid", "timeCompleted", "sizeOnDisk")
+    for field in kept:
+        assert (
+            after["Backup/before"]["status"][field] == before["Backup/before"]["status"][field]
+        ), field
+    assert list_archives(kubectl) == archives  # nothing was made twice
+    kubectl.apply(a_backup("after"))
+    kubectl.wait("Complete", "backup/after")
+    installation.uninstall(OVERLAY)
+
+
+def settle(kubectl: Kubectl) -> None:
+    ready = ("wait", "--for=condition=Ready", f"--timeout={FINISH_S}s")
+    kubectl(*ready, "backupengine/in-cluster", "backuphost/console")
+    kubectl(*ready, "backupconfiguration/in-cluster")
+    kubectl.wait("Complete", "backup/before")
+    kubectl.wait("Ready", "backupschedule/leap-days")
+    kubectl.wait("Planned", "restore/look")
+
+
+def stored(kubectl: Kubectl) -> dict[str, Any]:
+    listed = kubectl.get(KINDS, "--all-namespaces")["items"]
+    return {f"{each['kind']}/{each['metadata']['name']}": each for each in listed}
