@@ -1,5 +1,6 @@
 """The README, the image and backups of API objects on a real kubelet, from nothing."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -89,8 +90,10 @@ def test_a_namespace_that_was_lost_comes_back_with_the_rights_it_grants(kubectl:
         *("create", "rolebinding", "-n", "shop", "owner", "--role=owner"),
         "--serviceaccount=shop:default",
     )
-    engine = '{"spec": {"restoreNamespaces": {"names": ["ops"]}}}'
-    kubectl("patch", "backupengine", "in-cluster", "--type=merge", f"--patch={engine}")
+    ops = {"matchLabels": {"kubernetes.io/metadata.name": "ops"}}
+    allowed = {"restoreNamespaces": {"names": ["ops"]}, "allowedNamespaces": {"selector": ops}}
+    change = json.dumps({"spec": allowed})
+    kubectl("patch", "backupengine", "in-cluster", "--type=merge", f"--patch={change}")
     kubectl.apply(a_backup("shop"))
     kubectl.wait("Complete", "backup/shop")
     kubectl("delete", "namespace", "shop", "--timeout=60s")
