@@ -161,7 +161,10 @@ def install(kubectl: Kubectl, bucket: S3Server, volumes: int) -> list[Path]:
     kubectl.apply(a_holder(names, "backup-operator:0.1.0"))
     kubectl("wait", "--for=condition=Ready", "pod/holder", "-n", PLACE, "--timeout=120s")
     kubectl.roll_out()
-    selections = {"one": {"claimNames": names[:1]}, "all": {"selector": {}}}
+    selections: dict[str, dict[str, object]] = {
+        "one": {"claimNames": names[:1]},
+        "all": {"selector": {}},
+    }
     kubectl.apply(
         *(
             ours(
