@@ -8,14 +8,17 @@ from typing import Any
 
 import pytest
 
+from backup_api.extensions.volume_plans import TargetState
 from backup_engine.cluster import ClusterConnection
 from backup_engine.host_definition import VolumeSelection, VolumeSnapshotMode
 from backup_engine.volumes.errors import VolumeError
 from backup_engine.volumes.executor import HostRepository, RestoreRun, SnapshotRun
 from backup_engine.volumes.jobs import JobExecutor
 from backup_engine.volumes.kopia import ignore
-from backup_engine.volumes.mover_job import MoverSettings
+from backup_engine.volumes.mover_job import REQUEST, MoverSettings
 from backup_engine.volumes.place import RepositoryPlaces
+from backup_engine.volumes.snapshots import Progress
+from backup_engine.volumes.targets import TargetSeen, TargetWish
 from backup_engine.volumes.volume import Volume
 from fixtures.cluster import Cluster
 
@@ -223,6 +226,32 @@ async def test_a_mover_that_fails_tells_why_and_a_cancelled_backup_ends_its_jobs
     await executor.discard(run.archive_name)
     assert await kubelet.list("jobs") == []
     assert await kubelet.list("pods") == []
+
+
+async def test_a_claim_that_is_there_is_seen_and_filled_and_the_figures_are_the_movers(
+    executor: JobExecutor, kubelet: Kubelet, namespace: str
+) -> None:
+    await kubelet.claim("data")
+    source, copy = Volume(namespace, "data"), Volume(namespace, "copy")
+    there = await executor.look(TargetWish(copy, source))
+    assert there == TargetSeen(TargetState.PRESENT, (), 1024**3, "")
+    assert (await executor.look(TargetWish(source, copy))).state is TargetState.ABSENT
+    made = await executor.look(TargetWish(source, copy, is_new=True))
+    assert (made.state, made.capacity_bytes) == (TargetState.ABSENT, 1024**3)
+
+    run = RestoreRun(1, 0, namespace, copy, source, a_repository(), 600, paths=("base/1", "log"))
+    heard: list[Progress] = []
+    await executor.prepare(run)
+    filling = asyncio.create_task(executor.restore(run, heard.append))
+    pod = await kubelet.until_pod()
+    (container,) = pod["spec"]["containers"]
+    (request,) = [each["value"] for each in container["env"] if each["name"] == REQUEST]
+    assert json.loads(request)["paths"] == ["base/1", "log"]
+    assert not container["volumeMounts"][0].get("readOnly", False)
+    await kubelet.end(pod["metadata"]["name"], '{"files":2,"bytes":8}')
+    async with asyncio.timeout(WITHIN_S):
+        await filling
+    assert heard[-1] == Progress(files=2, bytes=8)
 
 
 async def test_a_restore_makes_its_claim_and_never_takes_one_that_is_there(

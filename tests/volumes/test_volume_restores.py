@@ -63,6 +63,10 @@ async def test_volumes_come_back_new_empty_and_by_path_and_nothing_else_is_touch
         ("FAILED", "TargetMissing"),
     ]
     assert whole["status"] == "FAILED"
+    exact = [
+        (each["bytes_done"], each["files_done"], each.get("size")) for each in whole["volumes"][:3]
+    ]
+    assert exact == [(9, 3, 9), (9, 3, 9), (3, 1, None)]
     folder = shop.root / "shop"
     for name in ("copy", "empty"):
         assert (folder / name / "base" / "2").read_text() == "two"
@@ -91,6 +95,80 @@ async def test_the_newest_good_backup_of_a_time_is_restored(shop: VolumeScene) -
     assert await refused(shop, **at(first["time_initiated"] - 1, "before")) == (422, 1003)
     listed = (await shop.engine.send("GET", RESTORES)).json()
     assert [each["status"] for each in listed] == ["SUCCESS", "SUCCESS"]
+
+
+async def test_a_plan_writes_nothing_and_only_the_approved_one_is_carried_out(
+    shop: VolumeScene,
+) -> None:
+    shop.fill("data", {"a": "1", "b/c": "22"})
+    backup = await shop.make("whole")
+    shop.fill("full", {"mine": "kept"})
+    source = {"namespace": "shop", "claim": "data"}
+    wishes: list[dict[str, Any]] = [
+        {**source, "target_claim": "copy", "create_claim": True},
+        {**source, "target_claim": "full"},
+        {**source, "target_claim": "full", "target_namespace": "media"},
+        {**source, "create_claim": True},
+        {**source, "target_claim": "here", "paths": ["b"]},
+    ]
+    shop.fill("here", {"old": "x"})
+
+    async def plan(*chosen: dict[str, Any]) -> dict[str, Any]:
+        body = {"hostname": "shop", "volumes": [*chosen]}
+        answer = await shop.engine.send("POST", "/api/backup_engine/volume_plans", json=body)
+        assert answer.status_code == 200, answer.text
+        told: dict[str, Any] = answer.json()
+        return told
+
+    told = await plan(*wishes)
+    assert (told["backup_id"], told["backup_name"], told["hostname"]) == (
+        backup["id"],
+        "whole",
+        "shop",
+    )
+    assert [(each["target"], each.get("reason")) for each in told["volumes"]] == [
+        ("ABSENT", None),
+        ("NOT_EMPTY", "TargetNotEmpty"),
+        ("ABSENT", "TargetMissing"),
+        ("NOT_EMPTY", "TargetExists"),
+        ("NOT_EMPTY", None),
+    ]
+    assert {(each["size"], each["files"]) for each in told["volumes"]} == {(3, 2)}
+    assert (await shop.engine.send("GET", RESTORES)).json() == []
+    assert not (shop.root / "shop" / "copy").exists()
+
+    first = await plan(wishes[0])
+    assert (await plan(wishes[0]))["digest"] == first["digest"]
+    shop.fill("copy", {})
+    body = {"backup_id": backup["id"], "volumes": wishes[:1], "approved_plan": first["digest"]}
+    assert await refused(shop, **body) == (409, 1010)
+    (shop.root / "shop" / "copy").rmdir()
+    assert (await restored(shop, **body))["status"] == "SUCCESS"
+    assert await refused(shop, hostname="nobody", volumes=wishes[:1]) == (422, 1003)
+
+
+async def test_a_key_stands_for_one_restore_however_often_it_is_asked_for(
+    shop: VolumeScene,
+) -> None:
+    shop.fill("data", {"a": "1"})
+    backup = await shop.make("whole")
+    wish = {"namespace": "shop", "claim": "data", "target_claim": "b", "create_claim": True}
+    body: dict[str, Any] = {"backup_id": backup["id"], "volumes": [wish], "key": "restore-uid-1"}
+
+    answers = await asyncio.gather(
+        *(shop.engine.send("POST", RESTORES, json=body) for _ in range(5))
+    )
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    assert (await restored(shop, **body))["status"] == "SUCCESS"  # after its end as well
+
+    other = {**body, "volumes": [{**wish, "target_claim": "c"}]}
+    assert await refused(shop, **other) == (409, 1011)
+    assert await refused(shop, **{**body, "key": "no key"}) == (422, 1012)
+    found = await shop.engine.send("GET", RESTORES, params={"filter": 'key = "restore-uid-1"'})
+    assert [each["key"] for each in found.json()] == ["restore-uid-1"]
+    none = await shop.engine.send("GET", RESTORES, params={"filter": 'key = "another"'})
+    assert none.json() == []
 
 
 async def test_what_cannot_be_restored_is_refused_before_anything_is_written(
