@@ -37,6 +37,7 @@ from backup_engine.capture.listing import PAGE_OBJECTS
 from backup_engine.capture.run import CaptureRequest, capture
 from backup_engine.cluster import ClusterConnection
 from backup_engine.records.database import Database
+from backup_engine.records.migrating import migrate
 from backup_engine.records.sqlite import build_sqlite_url
 from backup_engine.runs.capture_journal import DatabaseJournal
 
@@ -150,7 +151,7 @@ async def open_journal(place: Path) -> AsyncIterator[DatabaseJournal]:
 
     database = Database.open(build_sqlite_url(place / "engine.db"))
     try:
-        await database.migrate()
+        await migrate(database)
         yield DatabaseJournal(database, 1, confirm)
     finally:
         await database.close()

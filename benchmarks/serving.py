@@ -40,6 +40,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from backup_api.backups import RECORD_MEMBERS
 from backup_engine.http_protocol import EngineProtocol
 from backup_engine.records.database import Database
+from backup_engine.records.migrating import migrate
 from backup_engine.records.sqlite import build_sqlite_url
 from backup_engine.records.tables import BACKUPS
 from fixtures.postgresql import running_postgres
@@ -398,7 +399,7 @@ async def prepare(database_url: str, records: int) -> None:
     """Make the tables and fill them."""
     database = Database.open(database_url)
     try:
-        await database.migrate()
+        await migrate(database)
         await fill(database, records)
         async with database.writing() as connection:
             await connection.execute(text("DROP INDEX ux_backups_running_host"))

@@ -1,20 +1,24 @@
+import json
 import stat
 import sys
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from aiohttp import web
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from backup_engine.cluster import (
     ClusterConnection,
     ClusterSettingsError,
     ClusterUnreachableError,
-    find_user,
-    load_kubeconfig,
 )
+from backup_engine.cluster_access.kubeconfig import find_user, load_kubeconfig
+from backup_engine.cluster_access.service_account import load_service_account
+from backup_engine.tls.certificates import make_ca
 from listserver import ListServer
 
 
@@ -170,3 +174,91 @@ def test_a_user_is_found_by_name_only() -> None:
     assert find_user(content, "b") == {}
     assert find_user(content, "c") == {}
     assert find_user({"users": None}, None) == {}
+
+
+async def test_a_plugin_is_asked_again_when_its_token_ends(
+    server: ListServer, tmp_path: Path
+) -> None:
+    counting = (
+        "import json, pathlib\n"
+        f"calls = pathlib.Path({str(tmp_path / 'calls')!r})\n"
+        "calls.write_text((calls.read_text() if calls.exists() else '') + 'x')\n"
+        "status = {'token': calls.read_text(), 'expirationTimestamp': '2020-01-01T00:00:00Z'}\n"
+        "version = 'client.authentication.k8s.io/v1'\n"
+        "print(json.dumps({'apiVersion': version, 'kind': 'ExecCredential', 'status': status}))\n"
+    )
+    path = server.kubeconfig(tmp_path, a_plugin(tmp_path, counting))
+
+    assert await ask(server, path) == "Bearer xx"  # once at the start, once to ask
+
+
+async def test_a_plugin_is_told_the_cluster_and_may_give_a_client_certificate(
+    tmp_path: Path,
+) -> None:
+    certificate, key = make_ca(datetime.now(UTC))
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    told = tmp_path / "told"
+    status = {
+        "clientCertificateData": certificate.public_bytes(Encoding.PEM).decode(),
+        "clientKeyData": private.decode(),
+    }
+    answer = {"apiVersion": "client.authentication.k8s.io/v1", "status": status}
+    script = (
+        "import os, pathlib\n"
+        f"pathlib.Path({str(told)!r}).write_text(os.environ['KUBERNETES_EXEC_INFO'])\n"
+        f"print({json.dumps(answer)!r})\n"
+    )
+    user = a_plugin(tmp_path, script)
+    user["exec"]["provideClusterInfo"] = True
+    server = ListServer()
+    server.url = "https://127.0.0.1:1"
+
+    access = await load_kubeconfig(server.kubeconfig(tmp_path, user))
+
+    assert await access.read_token() is None
+    assert json.loads(told.read_text())["spec"] == {
+        "interactive": False,
+        "cluster": {"server": "https://127.0.0.1:1"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("user", "match"),
+    [
+        ({"auth-provider": {"name": "oidc"}}, "auth-provider is not supported: .*exec plugin"),
+        ({"exec": {"apiVersion": "v1"}}, "'command' is missing"),
+        (
+            {"exec": {"apiVersion": "v1", "command": "x", "interactiveMode": "Always"}},
+            "wants a terminal",
+        ),
+        ({"exec": {"apiVersion": "v1", "command": "/not/there"}}, "cannot be run: No such file"),
+    ],
+)
+async def test_a_user_that_cannot_be_used_is_explained(
+    server: ListServer, tmp_path: Path, user: dict[str, Any], match: str
+) -> None:
+    with pytest.raises(ClusterSettingsError, match=match):
+        await load_kubeconfig(server.kubeconfig(tmp_path, user))
+
+
+async def test_name_and_password_are_sent_as_basic(server: ListServer, tmp_path: Path) -> None:
+    user = {"username": "me", "password": "secret"}
+
+    assert await ask(server, server.kubeconfig(tmp_path, user)) == "Basic bWU6c2VjcmV0"
+
+
+async def test_in_a_pod_its_account_is_used_and_its_token_read_anew(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    authority, _ = make_ca(datetime.now(UTC))
+    (tmp_path / "ca.crt").write_bytes(authority.public_bytes(Encoding.PEM))
+    (tmp_path / "token").write_text("first\n")
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "fd00::1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
+
+    access = await load_service_account(tmp_path)
+
+    assert access.url == "https://[fd00::1]:443"
+    assert await access.read_token() == "Bearer first"
+    (tmp_path / "token").write_text("second")
+    assert await access.read_token() == "Bearer second"

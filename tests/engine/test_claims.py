@@ -12,6 +12,7 @@ from sqlalchemy import update
 
 from backup_engine.records.claims import ClaimRecords
 from backup_engine.records.database import Database
+from backup_engine.records.migrating import migrate
 from backup_engine.records.tables import CLAIMS
 from backup_engine.runs.claims import Claim, ClaimKind, ClaimLostError, Claims, Lease
 from backup_engine.runs.persistence import persist
@@ -27,7 +28,7 @@ async def engines(url: str, count: int, lease: Lease | None = None) -> AsyncIter
         databases = [Database.open(url) for _ in range(count)]
         for database in databases:
             opened.push_async_callback(database.close)
-        await databases[0].migrate()
+        await migrate(databases[0])
         yield [Claims(database, lease) for database in databases]
 
 

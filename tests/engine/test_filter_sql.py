@@ -22,6 +22,7 @@ from backup_engine.query.shapes import build_members
 from backup_engine.query.sort import parse_sort
 from backup_engine.records.backup_lists import BackupLists
 from backup_engine.records.database import Database
+from backup_engine.records.migrating import migrate
 from backup_engine.records.selects import Fill, Row
 from backup_engine.records.sqlite import build_sqlite_url
 from backup_engine.records.tables import BACKUPS
@@ -66,7 +67,7 @@ def database(
         server: PostgresServer = request.getfixturevalue("postgres")
         url = server.url(server.make_database())
     database = Database.open(url)
-    loop.run(database.migrate())
+    loop.run(migrate(database))
     yield database
     loop.run(database.close())
 

@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from backup_engine.records import postgresql
 from backup_engine.records.database import Database, DatabaseError
+from backup_engine.records.migrating import migrate
 from backup_engine.records.troubles import DatabaseAwayError
 from fixtures.postgresql import LOCKED, PostgresServer, running_postgres
 from listserver import ListServer
@@ -98,9 +99,9 @@ async def test_the_password_comes_from_a_file_and_a_new_one_is_taken_up(
     database = Database.open(postgres.url(name, LOCKED), file)
     try:
         with pytest.raises(DatabaseError, match="password authentication failed"):
-            await database.migrate()
+            await migrate(database)
         file.write_text(f"{PASSWORD}\n")
-        await database.migrate()
+        await migrate(database)
         assert await database.is_ready()
     finally:
         await database.close()
@@ -121,7 +122,7 @@ async def test_the_url_of_a_database_that_cannot_be_used_shows_no_password(url: 
     async def open_and_migrate() -> None:
         database = Database.open(url)
         try:
-            await database.migrate()
+            await migrate(database)
         finally:
             await database.close()
 

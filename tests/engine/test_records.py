@@ -15,8 +15,10 @@ from backup_engine.records.backups import (
     NewBackup,
 )
 from backup_engine.records.database import Database, DatabaseError
+from backup_engine.records.migrating import migrate
 from backup_engine.records.sqlite import build_sqlite_url
 from backup_engine.records.tables import METADATA
+from backup_engine.records.version import ensure_current
 
 NEW = NewBackup(
     name="first",
@@ -36,7 +38,7 @@ NEW = NewBackup(
 @pytest.fixture
 async def database(empty_database_url: str) -> AsyncIterator[Database]:
     database = Database.open(empty_database_url)
-    await database.migrate()
+    await migrate(database)
     yield database
     await database.close()
 
@@ -53,7 +55,7 @@ async def test_migrations_make_exactly_the_tables(database: Database) -> None:
 async def test_migrating_again_changes_nothing(database: Database) -> None:
     async with database.writing() as connection:
         await BackupRecords(connection).add(NEW)
-    await database.migrate()
+    await migrate(database)
     async with database.reading() as connection:
         assert await BackupRecords(connection).find(1) is not None
 
@@ -62,7 +64,19 @@ async def test_a_database_of_a_newer_version_is_refused(database: Database) -> N
     async with database.writing() as connection:
         await connection.exec_driver_sql("UPDATE alembic_version SET version_num = 'future'")
     with pytest.raises(DatabaseError, match="cannot be brought up to date"):
-        await database.migrate()
+        await migrate(database)
+
+
+async def test_an_empty_database_is_brought_up_to_date_by_a_process_of_its_own(
+    empty_database_url: str,
+) -> None:
+    database = Database.open(empty_database_url)
+    try:
+        assert not await database.is_current()
+        await ensure_current(database, empty_database_url, password_file=None)
+        assert await database.is_ready()
+    finally:
+        await database.close()
 
 
 async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
@@ -70,7 +84,7 @@ async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     path.write_text("this is not a database, whatever its name says; " * 50)
     database = Database.open(build_sqlite_url(path))
     with pytest.raises(DatabaseError, match=r"engine\.db"):
-        await database.migrate()
+        await migrate(database)
     assert not await database.is_ready()
     await database.close()
 

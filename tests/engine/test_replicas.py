@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import select, update
 
 from backup_engine.records.database import Database
+from backup_engine.records.migrating import migrate
 from backup_engine.records.tables import CLAIMS
 from backup_engine.runs.claims import Claim, ClaimKind, Claims, Lease
 from listserver import ListServer
@@ -233,7 +234,7 @@ async def test_engines_that_start_together_on_an_empty_database_migrate_it_once(
 ) -> None:
     databases = [Database.open(postgres_url) for _ in range(5)]
     try:
-        await asyncio.gather(*(database.migrate() for database in databases))
+        await asyncio.gather(*(migrate(database) for database in databases))
         assert all([await database.is_ready() for database in databases])
     finally:
         for database in databases:

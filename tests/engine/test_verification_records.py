@@ -8,6 +8,7 @@ import pytest
 from backup_api.backups import AppDeploymentLocation, BackupType, RecordStatus
 from backup_engine.records.backups import BackupRecords, NewBackup
 from backup_engine.records.database import Database
+from backup_engine.records.migrating import migrate
 from backup_engine.records.sqlite import build_sqlite_url
 from backup_engine.records.verifications import NeededKind, VerificationRecords, build_kinds
 
@@ -31,7 +32,7 @@ def a_backup(name: str) -> NewBackup:
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
     database = Database.open(build_sqlite_url(tmp_path / "engine.db"))
-    await database.migrate()
+    await migrate(database)
     async with database.writing() as connection:
         records = BackupRecords(connection)
         for name in ("a", "b", "c"):

@@ -23,6 +23,7 @@ from backup_engine.composition import Conduct, Engine, VolumeWork, build_engine
 from backup_engine.product import Product
 from backup_engine.records.backups import BackupRecords
 from backup_engine.records.database import Database
+from backup_engine.records.migrating import migrate
 from backup_engine.records.sqlite import build_sqlite_url
 from backup_engine.runs.claims import Lease
 from backup_engine.runs.host_watch import WatchPace
@@ -152,7 +153,7 @@ async def local_engine(
     async with AsyncExitStack() as opened:
         database = Database.open(database_url or build_sqlite_url(directory / "engine.db"))
         opened.push_async_callback(database.close)
-        await database.migrate()
+        await migrate(database)
         connection = ClusterConnection.from_kubeconfig(kubeconfig)
         cluster = await opened.enter_async_context(connection)
         archive_url = (directory / "archives").as_uri()

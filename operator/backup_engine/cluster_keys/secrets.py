@@ -12,9 +12,9 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import aiohttp
-from kubernetes.aio.config.incluster_config import SERVICE_TOKEN_FILENAME
 
 from backup_engine.cluster import ClusterConnection, ClusterError
+from backup_engine.cluster_access.service_account import OWN_NAMESPACE
 from backup_engine.errors import EngineError
 
 REQUEST_TIMEOUT_S: Final = 30.0
@@ -23,7 +23,6 @@ TLS: Final = "kubernetes.io/tls"
 MANAGED_BY: Final = {"app.kubernetes.io/managed-by": "backup-engine"}
 
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", re.ASCII)
-_OWN_NAMESPACE: Final = Path(SERVICE_TOKEN_FILENAME).with_name("namespace")
 
 
 class SecretError(EngineError):
@@ -41,7 +40,7 @@ class SecretRef:
     name: str
     namespace: str | None = None
 
-    def resolve(self, own_namespace_file: Path = _OWN_NAMESPACE) -> "SecretRef":
+    def resolve(self, own_namespace_file: Path = OWN_NAMESPACE) -> "SecretRef":
         """Fill in the pod's namespace; raises SecretError outside of a pod."""
         if self.namespace is not None:
             return self

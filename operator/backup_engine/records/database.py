@@ -1,15 +1,12 @@
 """The database: opening, migrating, transactions."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Final, Self
 
-from alembic import command
-from alembic.config import Config
-from alembic.util import CommandError
-from sqlalchemy import URL, Connection, make_url, text
+from sqlalchemy import URL, Connection, inspect, make_url, text
 from sqlalchemy.exc import (
     ArgumentError,
     DBAPIError,
@@ -42,11 +39,15 @@ from backup_engine.records.troubles import DatabaseAwayError, is_wrong_statement
 PROBE_TIMEOUT_S: Final = 2.0
 TRANSACTION_S: Final = 60.0  # the server limits statements; this is for a network that is silent
 
-_MIGRATIONS: Final = Path(__file__).parent / "migrations"
+MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
 
 class DatabaseError(EngineError):
     """The database cannot be opened or brought up to date."""
+
+
+class MigrationError(Exception):
+    """What has not been run yet cannot be."""
 
 
 class Database:
@@ -61,7 +62,7 @@ class Database:
         self._engine = engine
         self._reader = reader
         self._reserved = reserved
-        self._is_migrated = False
+        self._is_current = False
         self._turn = asyncio.Lock()
         self.is_shared = engine.dialect.name != "sqlite"
         self.backup_lists = BackupLists(reader, engine.dialect)
@@ -142,24 +143,27 @@ class Database:
         async with _explained(TRANSACTION_S), self._reserved.begin() as connection:
             yield connection
 
-    async def migrate(self) -> None:
-        """Bring the tables up to date; raises DatabaseError."""
-        try:
-            options = WRITING if self.is_shared else {WRITES: True}
+    @asynccontextmanager
+    async def migrating(self) -> AsyncIterator[AsyncConnection]:
+        """Lend a connection to change tables on, to one engine at a time; raises DatabaseError."""
+        options = WRITING if self.is_shared else {WRITES: True}
+        with self._explained_to_people():
             async with self._transaction(options, is_limited=False) as connection:
                 if self.is_shared:
                     await lock_migrations(connection)
-                await connection.run_sync(_upgrade)
-        except (SQLAlchemyError, CommandError, OSError) as trouble:
-            raise DatabaseError(
-                f"database {self._engine.url.render_as_string(hide_password=True)}: cannot be"
-                f" brought up to date: {trouble}"
-            ) from trouble
-        self._is_migrated = True
+                yield connection
+        self._is_current = True
+
+    async def is_current(self) -> bool:
+        """Tell whether the tables are those of this version; raises DatabaseError."""
+        with self._explained_to_people():
+            async with self.reading() as connection:
+                self._is_current = await connection.run_sync(_read_version) == newest_version()
+        return self._is_current
 
     async def is_ready(self) -> bool:
         """Tell whether the tables are up to date and the database answers now."""
-        if not self._is_migrated:
+        if not self._is_current:
             return False
         try:
             async with asyncio.timeout(PROBE_TIMEOUT_S), self.reading() as connection:
@@ -167,6 +171,16 @@ class Database:
         except (SQLAlchemyError, OSError):
             return False
         return True
+
+    @contextmanager
+    def _explained_to_people(self) -> Iterator[None]:
+        try:
+            yield
+        except (SQLAlchemyError, MigrationError, OSError) as trouble:
+            raise DatabaseError(
+                f"database {self._engine.url.render_as_string(hide_password=True)}: cannot be"
+                f" brought up to date: {trouble}"
+            ) from trouble
 
     @asynccontextmanager
     async def _transaction(
@@ -203,9 +217,13 @@ def _parse_url(url: str) -> URL:
         raise ArgumentError from None
 
 
-def _upgrade(connection: Connection) -> None:
-    settings = Config()
-    settings.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-    settings.set_main_option("path_separator", "os")
-    settings.attributes["connection"] = connection
-    command.upgrade(settings, "head")
+def newest_version() -> str:
+    """Tell which version of the tables this program works on, as their migrations are named."""
+    return max(path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
+
+
+def _read_version(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    version = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return str(version) if version is not None else None

@@ -1,0 +1,1 @@
+"""How an API server is reached, and what lets us in: kubeconfigs and the account of a pod."""
