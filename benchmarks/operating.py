@@ -28,9 +28,10 @@ from appliance.journal import SeenRequest
 from appliance.server import FakeAppliance
 from backup_sandbox import running_sandbox
 from enduring import measure_cycles, measure_outage
+from etcd_storage import connect_storage
 from fixtures.scene import GROUP, Scene, connect
 from operator_runs import ROOT, operator, read_cpu_s, read_rss_mb
-from placing import connect_storage, place_many
+from placing import place_many
 
 SEEN_WITHIN_S = 60.0
 REST_S = 60.0
