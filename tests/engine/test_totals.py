@@ -15,6 +15,7 @@ from backup_engine.query.shapes import build_members
 from backup_engine.records import totals
 from backup_engine.records.backup_lists import BackupLists
 from backup_engine.records.database import Database
+from backup_engine.records.migrating import migrate
 from backup_engine.records.selects import Fill, Reader, Row
 from backup_engine.records.tables import BACKUPS
 from backup_engine.records.totals import Total, Totals
@@ -42,7 +43,7 @@ class Counting:
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
     opened = Database.open(database_url)
-    await opened.migrate()
+    await migrate(opened)
     yield opened
     await opened.close()
 
