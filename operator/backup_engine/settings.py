@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from backup_engine.cluster_keys.secrets import SecretRef, parse_secret_ref
+from backup_engine.environment import PREFIX
 from backup_engine.errors import EngineError
 from backup_engine.records.sqlite import is_sqlite
 from backup_engine.runs.claims import TAKEOVER_S
@@ -26,7 +27,6 @@ from backup_engine.volumes.object_lock import (
 )
 from backup_engine.volumes.place import parse_repository_url
 
-PREFIX: Final = "BACKUP_ENGINE_"
 HIGHEST_PORT: Final = 65535
 DEFAULT_ENGINE_NAME: Final = "in-cluster"
 """What our manifests call the BackupEngine that is this engine."""

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from backup_engine.environment import PREFIX
 from backup_engine.volumes.object_lock import DEFAULT_DAYS
 
 Subparsers = argparse._SubParsersAction  # noqa: SLF001 - argparse has no public name for it
@@ -13,7 +14,7 @@ def add_serve_parser(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
     parser = subparsers.add_parser(
         "serve",
         help="serve the API",
-        description="Each option can also be set as environment variable BACKUP_ENGINE_….",
+        description=f"Each option can also be set as environment variable {PREFIX}….",
         argument_default=argparse.SUPPRESS,
     )
     add = parser.add_argument

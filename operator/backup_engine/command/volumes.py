@@ -29,7 +29,7 @@ from backup_engine.command.options import (
     build_store_url,
     print_text,
 )
-from backup_engine.settings import PREFIX
+from backup_engine.environment import PREFIX
 from backup_engine.volumes.errors import VolumeError
 from backup_engine.volumes.kopia import find_kopia
 from backup_engine.volumes.place import RepositoryPlaces, parse_repository_url
