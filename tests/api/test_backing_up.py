@@ -175,6 +175,13 @@ async def test_what_others_do_to_it_is_told(backing: Backing, how: str) -> None:
         await back_up(backing.client, WANTED, BackupType.CONFIG, wait)
 
 
+async def test_an_archive_that_vanishes_is_told(backing: Backing) -> None:
+    backing.stage.after_sleep = lambda _: backing.appliance.lose_archive(_made_id(backing))
+
+    with pytest.raises(BackupGoneError, match="MISSING"):
+        await backing.run()
+
+
 async def test_an_archive_that_is_not_valid_is_told(backing: Backing) -> None:
     def spoil(_: int) -> None:
         made = _made_id(backing)

@@ -5,9 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
-from api.clients import CALLS, client_of
+from api.clients import CALLS, NEW, client_of
 from appliance.faults import Moment
 from appliance.server import FakeAppliance
+from backup_api.backups import BackupType
 from backup_api.client import BackupApiClient
 from backup_api.endpoints import CREATE_BACKUP, ENDPOINTS, Endpoint
 from backup_api.errors import EndpointErrors, ErrorClass, FrameworkErrors
@@ -115,6 +116,40 @@ async def test_a_client_goes_on_after_the_server_restarted(
     await appliance.come_up()
 
     await client.about()
+
+
+async def test_a_restart_loses_nothing_that_the_client_was_told(
+    client: BackupApiClient, appliance: FakeAppliance
+) -> None:
+    created = await client.create_backup(NEW, BackupType.CONFIG)
+    finished = appliance.add_backup("finished")
+    restore = appliance.add_restore()
+    before = [each async for each in client.list_backups()]
+    await appliance.go_down()
+    await appliance.come_up()
+
+    assert [each async for each in client.list_backups()] == before
+    assert [each.id for each in before] == [created.id, finished]
+    assert (await client.get_restore(restore)).id == restore
+
+
+async def test_a_late_answer_is_waited_for(
+    client: BackupApiClient, appliance: FakeAppliance
+) -> None:
+    appliance.faults.delay("GET /about", 0.3)
+
+    assert (await client.about()).external_version is not None
+
+
+async def test_a_rotated_token_is_a_401_that_says_so(
+    client: BackupApiClient, appliance: FakeAppliance
+) -> None:
+    appliance.rotate_token()
+
+    with pytest.raises(RefusedError) as trouble:
+        await client.about()
+
+    assert trouble.value.row is FrameworkErrors.NO_CREDENTIALS
 
 
 async def test_a_call_that_is_cancelled_leaves_the_client_usable(
