@@ -107,8 +107,27 @@ GOOD_HOSTS: tuple[Mapping[str, Any], ...] = (
         "type": "Data",
         "volumes": [
             {"namespace": "shop", "claimNames": ["data-0", "data.1"]},
-            {"namespace": "shop", "selector": {}},
+            {"namespace": "shop", "selector": {}, "volumeSnapshot": "IfPossible"},
+            {
+                "namespace": "shop",
+                "selector": {},
+                "volumeSnapshot": "Always",
+                "volumeSnapshotClassName": "csi-fast",
+            },
         ],
+        "hooks": {
+            "before": [{"namespace": "shop", "selector": {}, "command": ["sync"]}],
+            "after": [
+                {
+                    "namespace": "shop",
+                    "selector": {"matchLabels": {"app": "db"}},
+                    "container": "database",
+                    "command": ["psql", "-c", "SELECT 1"],
+                    "timeoutSeconds": 3600,
+                    "onError": "Continue",
+                }
+            ],
+        },
     },
 )
 

@@ -186,6 +186,11 @@ def with_volumes(*volumes: object) -> dict[str, object]:
     return {"type": "Data", "volumes": list(volumes)}
 
 
+def with_hook(hook: Mapping[str, object]) -> dict[str, object]:
+    usual = {"namespace": "shop", "selector": {}, "command": ["sync"]}
+    return {**DATA, "hooks": {"before": [{**usual, **hook}]}}
+
+
 BAD_HOSTS: tuple[tuple[object, str, str], ...] = (
     (None, "spec", "Required value"),
     ({}, "spec.type", "Required value"),
@@ -228,6 +233,20 @@ BAD_HOSTS: tuple[tuple[object, str, str], ...] = (
         "spec.volumes[0]",
         "exactly one of claimNames and selector",
     ),
+    (
+        with_volumes({"namespace": "a", "selector": {}, "volumeSnapshotClassName": "fast"}),
+        "spec.volumes[0].volumeSnapshotClassName",
+        "volumeSnapshotClassName with volumeSnapshot IfPossible or Always",
+    ),
+    (
+        with_volumes({"namespace": "a", "selector": {}, "volumeSnapshot": "Sometimes"}),
+        "spec.volumes[0].volumeSnapshot",
+        'supported values: "Never", "IfPossible", "Always"',
+    ),
+    ({**CONSOLE, "hooks": {}}, "spec.hooks", "hooks only with type Data"),
+    (with_hook({"command": []}), "spec.hooks.before[0].command", "should have at least 1 items"),
+    (with_hook({"timeoutSeconds": 0}), "spec.hooks.before[0].timeoutSeconds", "greater than or"),
+    (with_hook({"onError": "Ignore"}), "spec.hooks.before[0].onError", "supported values"),
     (
         with_volumes({"namespace": "a", "claimNames": []}),
         "spec.volumes[0].claimNames",

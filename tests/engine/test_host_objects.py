@@ -6,7 +6,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from backup_engine.host_definition import CONSOLE_UID, HostType
+from backup_engine.host_definition import (
+    CONSOLE_UID,
+    HookFailurePolicy,
+    HostType,
+    VolumeSnapshotMode,
+)
 from backup_engine.runs.host_objects import (
     DEFAULT_ENGINE,
     CustomObject,
@@ -151,3 +156,36 @@ def test_a_scope_reaches_the_capture_whole() -> None:
     assert built.namespace_selector.text == "a in (b)"
     assert built.object_selector.text == "!x"
     assert (built.has_cluster_scoped, built.has_default_excludes) == (True, False)
+
+
+def test_hooks_and_snapshots_of_a_data_host_are_read() -> None:
+    hook = {
+        "namespace": "shop",
+        "selector": {"matchLabels": {"app": "db"}},
+        "command": ["psql", "-c", "CHECKPOINT"],
+        "timeoutSeconds": 90,
+        "onError": "Continue",
+    }
+    volumes = [{**DATA["volumes"][0], "volumeSnapshot": "Always", "volumeSnapshotClassName": "csi"}]
+    spec = {**DATA, "volumes": volumes, "hooks": {"before": [hook]}}
+
+    (host,) = seen(a_host("shop", spec)).wanted
+
+    definition = host.version.definition
+    (before,) = definition.hooks.before
+    assert (before.command, before.timeout_seconds) == (("psql", "-c", "CHECKPOINT"), 90)
+    assert before.on_error is HookFailurePolicy.CONTINUE
+    assert definition.hooks.after == ()
+    (volume,) = definition.volumes
+    assert volume.volume_snapshot is VolumeSnapshotMode.ALWAYS
+    assert volume.volume_snapshot_class_name == "csi"
+
+
+def test_a_hook_with_a_selector_that_cannot_be_leaves_its_host_as_it_is() -> None:
+    wrong = {"matchExpressions": [{"key": "a", "operator": "Near", "values": ["b"]}]}
+    hook = {"namespace": "shop", "selector": wrong, "command": ["true"]}
+
+    found = seen(a_host("shop", {**DATA, "hooks": {"after": [hook]}}))
+
+    assert found.wanted == ()
+    assert [uid for uid, _ in found.unreadable] == ["uid-shop"]

@@ -1,8 +1,11 @@
 """The kopia repository of one data host."""
 
+import asyncio
 import hashlib
 import json
 import logging
+import secrets
+import shutil
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -58,8 +61,7 @@ class Repository:
         self._hostname = hostname
         self._home = home
         self._password = password
-        secrets = {**place.secrets, PASSWORD: password}
-        self._kopia = Kopia(binary, home, secrets, inherited)
+        self._kopia = Kopia(binary, home, {**place.secrets, PASSWORD: password}, inherited)
 
     @property
     def url(self) -> str:
@@ -69,23 +71,16 @@ class Repository:
     async def ensure(self) -> None:
         """Create it unless it is there, and have it keep all that a volume holds.
 
-        May run twice, and at once: of two creators kopia refuses one. Raises VolumeError.
+        May run twice. In a directory also at once: it appears there whole or not at all. In a
+        bucket kopia writes two objects, one after the other, so there it is the claim of a deploy
+        (ADR 7) that keeps two creators apart. Raises VolumeError.
         """
         self._prepare_home()
-        directory = self._place.directory
-        if directory is not None:
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = self._place.lock
-        locking = lock.arguments if lock is not None else ()
-        answer = await self._kopia.run("repository", "create", *self._connecting(), *locking)
-        if answer.code and _EXISTS not in answer.told:
-            refusal = find_lock_refusal(answer, self.url) if lock is not None else None
-            raise refusal or explain(answer, "repository create")
-        if answer.code:
-            await self._connect()
+        if self._place.directory is not None:
+            await self._ensure_in(self._place.directory)
         else:
-            self._note_connected()
-            logger.info("repository %s: created", self.url)
+            await self._ensure_in_bucket(lock)
         await self._kopia.ask(
             *("policy", "set", "--global"),
             f"--compression={COMPRESSION}",
@@ -96,6 +91,49 @@ class Repository:
         )
         if lock is not None:
             await self._ensure_lock(lock)
+
+    async def _ensure_in_bucket(self, lock: ObjectLock | None) -> None:
+        locking = lock.arguments if lock is not None else ()
+        answer = await self._create(self._place.arguments, *locking)
+        if not answer.code:
+            self._note_connected()
+            logger.info("repository %s: created", self.url)
+            return
+        if _EXISTS not in answer.told:
+            refusal = find_lock_refusal(answer, self.url) if lock is not None else None
+            raise refusal or explain(answer, "repository create")
+        try:
+            await self._connect()
+        except VolumeError as trouble:
+            if trouble.reason != "RepositoryMissing":
+                raise
+            raise VolumeError(
+                "RepositoryUnfinished",
+                f"{self.url} is not empty, and no repository: somebody else's files are there, or"
+                " its creation was cut off; remove what is there, and deploy again",
+            ) from trouble
+
+    async def _ensure_in(self, directory: Path) -> None:
+        if not (directory / _FORMAT).is_file():
+            unfinished = directory.with_name(f".{directory.name}.{secrets.token_hex(4)}")
+            unfinished.mkdir(mode=0o700, parents=True)
+            try:
+                answer = await self._create(("filesystem", f"--path={unfinished}"))
+                if answer.code:
+                    raise explain(answer, "repository create")
+                unfinished.rename(directory)  # refuses to replace one that holds something
+                logger.info("repository %s: created", self.url)
+            except OSError as trouble:
+                if not (directory / _FORMAT).is_file():  # else somebody was quicker
+                    raise VolumeError(
+                        "RepositoryNotCreated", f"{directory}: {trouble.strerror}"
+                    ) from trouble
+            finally:
+                await asyncio.to_thread(shutil.rmtree, unfinished, ignore_errors=True)
+        await self._connect()
+
+    async def _create(self, place: Sequence[str], *options: str) -> Answer:
+        return await self._kopia.run("repository", "create", *self._connecting(place), *options)
 
     async def connect(self) -> None:
         """Make sure that it can be used; raises VolumeError, RepositoryMissing if it is gone."""
@@ -270,9 +308,9 @@ class Repository:
     def _prepare_home(self) -> None:
         self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    def _connecting(self) -> list[str]:
+    def _connecting(self, place: Sequence[str] | None = None) -> list[str]:
         return [
-            *self._place.arguments,
+            *(self._place.arguments if place is None else place),
             f"--override-username={USER}",
             f"--override-hostname={self._hostname}",
             f"--cache-directory={self._home / 'cache'}",
