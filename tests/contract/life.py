@@ -1,20 +1,36 @@
 """The life of backups, restores, settings and deploys, walked at random over HTTP.
 
-A server's jobs end when they end. The model therefore knows of every job what it was when last
-seen and what it can have become since (spec §3.0, §4.0, §7), and of every request which answers
-that leaves open: exactly one wherever nothing runs. Which rules are drawn never depends on the
-server: a rule that finds nothing to do does nothing, so that each walk is the same each time.
+A server's jobs end when they end; ``outcomes.py`` says what that leaves open: exactly one answer
+wherever nothing runs. Which rules are drawn never depends on the server: a rule that finds nothing
+to do does nothing, so that each walk is the same each time.
 """
 
 import itertools
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from contract.outcomes import (
+    DONE,
+    GONE,
+    LEAVING,
+    MAY_BECOME,
+    NO,
+    OPEN_RESTORE,
+    PERHAPS,
+    RESTORE_MAY_BECOME,
+    RUNNING,
+    RUNNING_RESTORE,
+    YES,
+    Answer,
+    KnownRestore,
+    either,
+    open_outcomes,
+    pick,
+)
 from contract.replies import Reply
 from contract.servers import (
     BACKUPS,
@@ -26,29 +42,6 @@ from contract.servers import (
     unique_name,
 )
 
-GONE = "gone"
-MAY_BECOME: Mapping[str, frozenset[str]] = {
-    "INITIALIZING": frozenset({"INITIALIZING", "IN_PROGRESS", "SUCCESS"}),
-    "IN_PROGRESS": frozenset({"IN_PROGRESS", "SUCCESS"}),
-    "CANCELLING": frozenset({"CANCELLING", "DELETING", GONE}),
-    "DELETING": frozenset({"DELETING", GONE}),
-}
-"""What a backup that nobody touches can be at the next look; any other stays what it is."""
-
-RESTORE_MAY_BECOME: Mapping[str, frozenset[str]] = {
-    "REQUESTING": frozenset({"REQUESTING", "INITIALIZING", "IN_PROGRESS", "SUCCESS", "FAILED"}),
-    "INITIALIZING": frozenset({"INITIALIZING", "IN_PROGRESS", "SUCCESS", "FAILED"}),
-    "IN_PROGRESS": frozenset({"IN_PROGRESS", "SUCCESS", "FAILED"}),
-}
-RUNNING = frozenset({"INITIALIZING", "IN_PROGRESS"})
-LEAVING = frozenset({"CANCELLING", "DELETING"})
-RUNNING_RESTORE = frozenset(RESTORE_MAY_BECOME)
-OPEN_RESTORE = RUNNING_RESTORE | {"PENDING"}
-
-YES = frozenset({True})
-NO = frozenset({False})
-PERHAPS = YES | NO
-DONE = 0  # in the place of a code: not refused
 STAGED_MEMBER = "data_backup_priority"  # one that no other test here looks at
 WORDS = ("LOW", "MEDIUM", "HIGH")
 LOOK_AGAIN_S = 0.1
@@ -63,8 +56,6 @@ ACTIONS = (
     *("describe_backup", "lose_or_return_an_archive"),
 )
 """Drawn by one rule: Hypothesis leaves some rules out of each walk, and few walks need them all."""
-
-Answer = frozenset[bool]
 
 
 class Peer(Protocol):
@@ -89,40 +80,6 @@ class Peer(Protocol):
     def return_archive(self, record: Mapping[str, Any]) -> None:
         """Bring it back."""
         ...
-
-
-@dataclass
-class KnownRestore:
-    """What the model knows of a restore; ``has_lost_backup``: it may, or must, fail."""
-
-    backup_id: int
-    status: str = "PENDING"
-    has_lost_backup: bool = False
-
-
-def pick(ids: Iterable[int], place: int) -> int | None:
-    """Pick one of ``ids``, counted from the newest; None if there are none."""
-    known = sorted(ids, reverse=True)
-    return known[place % len(known)] if known else None
-
-
-def either(answers: Iterable[Answer]) -> Answer:
-    """Whether any of several things is so."""
-    known = list(answers)
-    if YES in known:
-        return YES
-    return PERHAPS if PERHAPS in known else NO
-
-
-def open_outcomes(*checks: tuple[int, Answer]) -> set[int]:
-    """Return the codes that may be answered, the checks being made in this order."""
-    outcomes = set()
-    for code, answer in checks:
-        if True in answer:
-            outcomes.add(code)
-        if answer == YES:
-            return outcomes
-    return outcomes | {DONE}
 
 
 class Life(RuleBasedStateMachine):
