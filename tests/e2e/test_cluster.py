@@ -8,7 +8,7 @@ import yaml
 
 from e2e.installation import Installation, commands_of, list_archives, list_left, readme_block
 from e2e.kubectl import FINISH_S, NAMESPACE, Kubectl, until
-from e2e.resources import a_backup, ours
+from e2e.resources import Resource, a_backup, ours
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
@@ -98,18 +98,33 @@ def test_a_namespace_that_was_lost_comes_back_with_the_rights_it_grants(kubectl:
     kubectl.wait("Complete", "backup/shop")
     kubectl("delete", "namespace", "shop", "--timeout=60s")
 
-    spec: dict[str, object] = {
-        "backupRef": {"name": "shop"},
-        "groups": ["DEPLOYMENT_CONFIG", "USERS_CONFIG"],
-        "include": [{"namespace": "shop"}],
-        "mode": "Apply",
-        "autoApprove": True,
-    }
-    kubectl.apply(ours("Restore", "shop", spec, "ops"))
+    kubectl.apply(restore_of_the_shop("shop", existing="Keep"))
 
     kubectl.wait("Complete", "restore/shop")
     assert kubectl.get("configmap", "-n", "shop", "prices")["data"] == {"apple": "3"}
     assert kubectl.get("rolebinding", "-n", "shop", "owner")["roleRef"]["name"] == "owner"
+
+
+def test_what_was_changed_is_as_it_was_in_the_backup(kubectl: Kubectl) -> None:
+    dearer = '{"data": {"apple": "4"}}'
+    kubectl("patch", "configmap", "prices", "-n", "shop", "--type=merge", f"--patch={dearer}")
+
+    kubectl.apply(restore_of_the_shop("prices", existing="Update"))
+
+    kubectl.wait("Complete", "restore/prices")
+    assert kubectl.get("configmap", "-n", "shop", "prices")["data"] == {"apple": "3"}
+
+
+def restore_of_the_shop(name: str, existing: str) -> Resource:
+    spec: Resource = {
+        "backupRef": {"name": "shop"},
+        "groups": ["DEPLOYMENT_CONFIG", "USERS_CONFIG"],
+        "include": [{"namespace": "shop"}],
+        "existing": existing,
+        "mode": "Apply",
+        "autoApprove": True,
+    }
+    return ours("Restore", name, spec, "ops")
 
 
 def test_a_schedule_makes_backups_and_expires_them(kubectl: Kubectl) -> None:
