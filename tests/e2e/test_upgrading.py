@@ -11,6 +11,7 @@ from e2e.resources import a_backup
 
 PREVIOUS = Path(__file__).parent / "previous"
 OVERLAY = "manifests/overlays/cluster"
+RESTORE = "manifests/restore"
 KINDS = "backupengines,backuphosts,backupconfigurations,backups,backupschedules,restores"
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
@@ -20,6 +21,7 @@ def test_an_upgrade_keeps_what_is_stored_and_goes_on_with_it(
     kubectl: Kubectl, installation: Installation
 ) -> None:
     kubectl("apply", "--server-side", "-f", str(PREVIOUS / "manifests.yaml"))
+    kubectl("apply", "--server-side", "-k", RESTORE)
     kubectl.roll_out()
     kubectl("apply", "--server-side", "-f", str(PREVIOUS / "objects.yaml"))
     settle(kubectl)
@@ -46,7 +48,7 @@ def test_an_upgrade_keeps_what_is_stored_and_goes_on_with_it(
     assert list_archives(kubectl) == archives  # nothing was made twice
     kubectl.apply(a_backup("after"))
     kubectl.wait("Complete", "backup/after")
-    installation.uninstall(OVERLAY)
+    installation.uninstall(RESTORE, OVERLAY)
 
 
 def settle(kubectl: Kubectl) -> None:
