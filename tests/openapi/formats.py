@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from backup_api.about import ApiVersion
 from backup_api.backups import BackupRecord
 from backup_api.documentation import EndpointDescription, ResourceDescription
+from backup_api.extensions.volumes import VolumeRestoreRecord
 from backup_api.hosts import HostRecord
 from backup_api.restores import RestoreRecord
 from backup_api.servers import ServerRecord
@@ -23,6 +24,7 @@ LISTED: tuple[type[WireRecord], ...] = (
     RestoreRecord,
     ServerRecord,
     TunnelRecord,
+    VolumeRestoreRecord,
 )
 
 _LEFT_OUT: dict[type[WireRecord], set[str]] = {
