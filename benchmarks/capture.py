@@ -43,12 +43,10 @@ from backup_engine.runs.capture_journal import DatabaseJournal
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # the S3 server is the tests' own
 
+from config_maps import place_config_maps
 from fixtures.s3_server import find_weed, running_server
 from measuring import Row, Run, api_server, build_row, build_table, finish_run
 
-NAMESPACE = "capture-benchmark"
-OBJECT_BYTES = 1024
-CREATORS = 24
 BARE = "bare LIST"
 PLAIN = "plain"  # into a directory, neither encrypted nor signed, without a journal
 DIRECTORY = "directory"
@@ -57,44 +55,6 @@ BUCKET_NAME = "capture-benchmark"
 LEAST_OBJECTS_PER_S = 20_000
 LARGEST_RATIO = 1.6
 LARGEST_RSS_MB = 150
-
-
-async def create_objects(kubeconfig: Path, wanted: int) -> float:
-    """Create ConfigMaps of about 1 kB until there are ``wanted``; return the seconds it took.
-
-    Those of an earlier run against the same cluster are not created again.
-    """
-    begun = time.perf_counter()
-    filling = "".join(f"line-{number:04d}=value of line {number}\n" for number in range(40))[:700]
-    path = f"/api/v1/namespaces/{NAMESPACE}/configmaps"
-
-    async with ClusterConnection.from_kubeconfig(kubeconfig) as cluster:
-        # of an earlier run that was cut off, the last few may be missing in between
-        numbers = iter(range(max(0, await count_objects(cluster, path) - CREATORS), wanted))
-
-        async def post(path: str, body: dict[str, Any]) -> None:
-            async with cluster.request("POST", path, json=body) as response:
-                if response.status not in {201, 409}:
-                    raise RuntimeError(f"{path}: {response.status} {await response.text()}")
-
-        async def creator() -> None:
-            for number in numbers:
-                body = {
-                    "metadata": {"name": f"object-{number:06d}", "labels": {"n": str(number)}},
-                    "data": {"content": f"{number * 7919 % 999_983:06d} {filling}"},
-                }
-                await post(path, body)
-
-        await post("/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
-        await asyncio.gather(*(creator() for _ in range(CREATORS)))
-    return time.perf_counter() - begun
-
-
-async def count_objects(cluster: ClusterConnection, path: str) -> int:
-    """Count what is there without reading it."""
-    async with cluster.request("GET", path, params={"limit": "1"}) as response:
-        told = await response.json()
-    return len(told["items"]) + int(told["metadata"].get("remainingItemCount", 0))
 
 
 class _Page(msgspec.Struct):
@@ -229,9 +189,10 @@ def build_ratios(rows: Sequence[Row]) -> list[str]:
 
 
 def compare(kubeconfig: Path, wanted: int, rounds: int) -> dict[str, Any]:
-    """Create the objects, let all take turns, print and return the result."""
-    took = asyncio.run(create_objects(kubeconfig, wanted))
-    sys.stderr.write(f"created {wanted} ConfigMaps in {took:.1f} s\n")
+    """Place the objects, let all take turns, print and return the result."""
+    begun = time.perf_counter()
+    asyncio.run(place_config_maps(kubeconfig, wanted))
+    sys.stderr.write(f"placed {wanted} ConfigMaps in {time.perf_counter() - begun:.1f} s\n")
     runs: dict[str, list[Run]] = {BARE: [], PLAIN: [], DIRECTORY: []}
     with s3_server() as environment:
         if environment is not None:
@@ -267,7 +228,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="CONFIG capture against a bare paged LIST")
     parser.add_argument("--objects", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--kubeconfig", type=Path, help="use this cluster, not a sandbox")
+    parser.add_argument("--kubeconfig", type=Path, help="of a sandbox that runs already")
     parser.add_argument("--json", type=Path, help="also write the result to this file")
     parser.add_argument(
         "--measure", choices=(BARE, PLAIN, DIRECTORY, BUCKET), help=argparse.SUPPRESS
