@@ -105,7 +105,7 @@ def test_a_part_is_closed_before_it_grows_too_large() -> None:
     parts += [last] if last else []
 
     assert sum(part.objects for part in parts) == 100
-    assert [part.content.raw_bytes <= 33 * 1024 * 1024 for part in parts] == [True] * 3
+    assert [part.content.raw_bytes < 5 * 1024 * 1024 for part in parts] == [True] * 20
     assert builder.finish() is None
 
 

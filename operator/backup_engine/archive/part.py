@@ -11,8 +11,7 @@ from backup_engine.archive.manifest import IndexEntry
 from backup_engine.archive.zstandard import ZstdCompressor
 
 ZSTD_LEVEL: Final = 3
-FULL_RAW_BYTES: Final = 32 * 1024 * 1024
-FULL_STORED_BYTES: Final = 8 * 1024 * 1024
+FULL_RAW_BYTES: Final = 4 * 1024 * 1024  # a reader unpacks one whole, and holds it twice meanwhile
 BLOCK_RAW_BYTES: Final = 1024 * 1024
 
 
@@ -57,7 +56,7 @@ class _PackedStream:
     Blocks are cut by the lines alone, so the stored bytes do not depend on how the server paged.
     """
 
-    __slots__ = ("_block", "_block_bytes", "_compressor", "_stored", "raw_bytes", "stored_bytes")
+    __slots__ = ("_block", "_block_bytes", "_compressor", "_stored", "raw_bytes")
 
     def __init__(self) -> None:
         self._compressor = ZstdCompressor(level=ZSTD_LEVEL)
@@ -65,7 +64,6 @@ class _PackedStream:
         self._block_bytes = 0
         self._stored: list[bytes] = []
         self.raw_bytes = 0
-        self.stored_bytes = 0
 
     def add(self, line: bytes, length: int) -> None:
         """Append ``line`` of ``length`` bytes and a line feed."""
@@ -87,11 +85,9 @@ class _PackedStream:
         if not self._block:
             return
         self._block.append(b"")  # join puts line feeds between: the last line needs one too
-        stored = self._compressor.compress(b"\n".join(self._block))
+        self._stored.append(self._compressor.compress(b"\n".join(self._block)))
         self._block.clear()
         self._block_bytes = 0
-        self._stored.append(stored)
-        self.stored_bytes += len(stored)
 
 
 class PartBuilder:
@@ -131,10 +127,7 @@ class PartBuilder:
         self._content.add(line, length)
         self._index.add(encoded, len(encoded))
         self._objects += 1
-        content = self._content
-        if content.raw_bytes < FULL_RAW_BYTES and content.stored_bytes < FULL_STORED_BYTES:
-            return None
-        return self.finish()
+        return self.finish() if self._content.raw_bytes >= FULL_RAW_BYTES else None
 
     def finish(self) -> Part | None:
         """Close the part under way and return it; None if it holds nothing."""

@@ -38,7 +38,7 @@ from backup_engine.archive.trust import Trust, ensure_signature
 from backup_engine.archive.zstandard import ZstdDecompressor, ZstdError
 
 TAIL_BYTES: Final = BLOCK_BYTES + SEAL_BYTES + len(END_OF_TAR)
-LARGEST_UNPACKED_BYTES: Final = 256 * 1024 * 1024  # parts are cut at 32 MiB; this stops bombs
+LARGEST_UNPACKED_BYTES: Final = 256 * 1024 * 1024  # eight times any part; this stops bombs
 
 _INDEX_DECODER = msgspec.json.Decoder(IndexEntry)
 Wanted = Callable[[IndexEntry], bool]
@@ -137,7 +137,7 @@ class ArchiveReader:
         return await asyncio.to_thread(parse_index, part, content)
 
     async def read_part(self, part: PartEntry) -> bytes:
-        """Return the lines of one part, unpacked; about 32 MiB at most."""
+        """Return the lines of one part, unpacked; a few MiB."""
         return await self._unpack(part)
 
     async def list_objects(self, wanted: Wanted) -> AsyncGenerator[tuple[IndexEntry, bytes], None]:
