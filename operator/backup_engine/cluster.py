@@ -174,7 +174,8 @@ class ClusterConnection:
                 access.url + path,
                 params=params,
                 protocols=protocols,
-                headers={"Authorization": token} if token is not None else {},
+                # a kubelet refuses whoever takes JSON alone, as the session says of all else
+                headers={"Accept": "*/*"} | ({"Authorization": token} if token is not None else {}),
                 heartbeat=HEARTBEAT_S,
                 timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT_S),
                 ssl=access.tls,

@@ -75,9 +75,9 @@ class PodCommands:
                     elif channel == ENDED:
                         return parse_end(content, _read(told))
         except aiohttp.WSServerHandshakeError as refusal:
-            raise _explain(refusal.status, pod) from refusal
+            raise _explain(refusal.status) from refusal
         except ClusterError as trouble:
-            raise RepositoryUnreachableError("ClusterUnreachable", f"{pod}: {trouble}") from trouble
+            raise RepositoryUnreachableError("ClusterUnreachable", str(trouble)) from trouble
         return CommandEnd(None, _read(told), "the connection ended before the command did")
 
 
@@ -85,21 +85,20 @@ def _read(told: bytearray) -> str:
     return shorten(told.decode(errors="replace"))
 
 
-def _explain(status: int, pod: HookPod) -> VolumeError:
+def _explain(status: int) -> VolumeError:
     match status:
         case HTTPStatus.FORBIDDEN:
             return VolumeError(
                 "Forbidden",
-                f"{pod}: the engine may not run commands in pods; grant it what is in"
-                " manifests/hooks",
+                "the engine may not run commands in pods; grant it what is in manifests/hooks",
             )
         case HTTPStatus.NOT_FOUND:
-            return VolumeError("NoPod", f"{pod}: the pod is gone")
+            return VolumeError("NoPod", "the pod is gone")
         case HTTPStatus.BAD_REQUEST:
-            return VolumeError("NoContainer", f"{pod}: the pod has no such container that runs")
+            return VolumeError("NoContainer", "the pod has no such container that runs")
         case _ if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return RepositoryUnreachableError(
-                "ClusterUnreachable", f"{pod}: the API server answered {status}"
+                "ClusterUnreachable", f"the API server answered {status}"
             )
         case _:
-            return VolumeError("ClusterRefused", f"{pod}: the API server answered {status}")
+            return VolumeError("ClusterRefused", f"the API server answered {status}")
