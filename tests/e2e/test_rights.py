@@ -27,6 +27,10 @@ UNSEEN: dict[str, dict[Use, str]] = {
         Use("", "secrets", "patch"): (
             "what engines share is changed; test_a_ca_removed_from_the_secret_is_trusted_no_more"
         ),
+        Use("", "pods/exec", "create"): (
+            "asked within a get over a WebSocket;"
+            " test_hooks_need_the_rights_of_their_manifest_and_no_more"
+        ),
         Use("*", "*", "bind"): ASKED_WITHIN,
         Use("*", "*", "escalate"): ASKED_WITHIN,
         Use("*", "*/finalizers", "update"): ENFORCED_ELSEWHERE,
@@ -48,4 +52,4 @@ def test_the_pods_are_refused_nothing_and_use_all_that_they_are_granted(
 
 
 def test_what_is_uninstalled_leaves_nothing(installation: Installation) -> None:
-    installation.uninstall("manifests/restore", VOLUMES_OVERLAY)
+    installation.uninstall("manifests/restore", "manifests/hooks", VOLUMES_OVERLAY)

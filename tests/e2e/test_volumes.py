@@ -21,6 +21,12 @@ from fixtures.s3_server import S3Server
 
 MOVERS = "app.kubernetes.io/component=mover"
 BULK_MIB = 150
+HOOKS = "manifests/hooks"
+CHECKPOINT = {
+    "namespace": "orders",
+    "selector": {"matchLabels": {"app": "data"}},
+    "command": ["psql", "--username=postgres", "--command=CHECKPOINT"],
+}
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
 
@@ -36,7 +42,7 @@ def test_the_rows_of_a_database_come_back_from_a_backup_of_its_volume(
     kubectl.apply(a_claim("data", "orders"))
     ask = start_database(kubectl, "data", "orders")
     ask("CREATE TABLE orders AS SELECT n, md5(n::text) AS note FROM generate_series(1, 20000) n")
-    ask("CHECKPOINT")
+    kubectl("apply", "--server-side", "-k", HOOKS)
     every_row = "SELECT count(*), md5(string_agg(n || note, ',' ORDER BY n)) FROM orders"
     before = ask(every_row)
     kubectl.roll_out()
@@ -44,7 +50,11 @@ def test_the_rows_of_a_database_come_back_from_a_backup_of_its_volume(
         ours(
             "BackupHost",
             "orders",
-            {"type": "Data", "volumes": [{"namespace": "orders", "claimNames": ["data"]}]},
+            {
+                "type": "Data",
+                "volumes": [{"namespace": "orders", "claimNames": ["data"]}],
+                "hooks": {"before": [CHECKPOINT]},
+            },
         ),
         ours(
             "BackupConfiguration",
