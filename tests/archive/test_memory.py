@@ -105,7 +105,7 @@ def test_writing_and_verifying_an_encrypted_archive_takes_the_memory_of_one_part
         timeout=60,
     )
     peaks = []
-    for parts in (24, 72):
+    for parts in (12, 48):
         done = subprocess.run(
             [
                 sys.executable,
