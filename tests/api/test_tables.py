@@ -284,7 +284,7 @@ PUBLIC: dict[ModuleType, set[str]] = {
         "NotSentError",
         "RefusedError",
     },
-    filters: {"id_in", "name_is", "quoted", "status_in"},
+    filters: {"id_in", "key_is", "name_is", "quoted", "status_in"},
     hosts: {
         "Appliance",
         "ChangeAllocation",

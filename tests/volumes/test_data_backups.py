@@ -7,11 +7,16 @@ import pytest
 
 from backup_api.backups import RUNNING, RecordStatus
 from backup_engine.records.backups import BackupRecords
+from backup_engine.volumes.kopia import SHORT_CALL_S
 from backup_engine.volumes.volume import Volume
 from fixtures.volumes import HOST, VolumeScene
 from localengine import BACKUPS
 
 pytestmark = pytest.mark.timeout(300)
+
+PATIENT = pytest.mark.timeout(600)
+NOTICED_WITHIN_S = 2 * SHORT_CALL_S
+"""A kopia whose directory goes just as it reads tries again until the engine ends it."""
 
 
 async def test_a_data_backup_holds_every_volume_of_its_host(shop: VolumeScene) -> None:
@@ -106,21 +111,22 @@ async def test_a_backup_whose_snapshot_goes_is_missing(shop: VolumeScene) -> Non
     assert not missing["is_valid"]
 
 
+@PATIENT
 async def test_a_repository_that_comes_back_brings_its_backups_back(shop: VolumeScene) -> None:
     shop.fill("data", {"a": "1"})
     record = await shop.make("away")
 
-    shop.unmount()
-    await shop.engine.until(record["id"], "MISSING", within_s=100)
+    await shop.unmount()
+    await shop.engine.until(record["id"], "MISSING", within_s=NOTICED_WITHIN_S)
     shop.mount()
 
-    back = await shop.engine.until(record["id"], "SUCCESS", within_s=100)
+    back = await shop.engine.until(record["id"], "SUCCESS", within_s=NOTICED_WITHIN_S)
     assert back["is_valid"]
 
 
 async def test_a_backup_does_not_make_the_repository_that_it_lacks(shop: VolumeScene) -> None:
     shop.fill("data", {"a": "1"})
-    shop.unmount()
+    await shop.unmount()
 
     record = await shop.make("nowhere", "FAILED")
 
@@ -131,20 +137,21 @@ async def test_a_backup_does_not_make_the_repository_that_it_lacks(shop: VolumeS
     assert not list((shop.engine.directory / "unmounted").rglob("kopia.repository*"))
 
 
+@PATIENT
 async def test_a_folder_that_kopia_left_files_in_is_no_repository(shop: VolumeScene) -> None:
     """As it looks at a place just when its volume goes: it makes the folder anew, with a file."""
     shop.fill("data", {"a": "1"})
     record = await shop.make("before")
-    shop.unmount()
+    await shop.unmount()
     folder = shop.engine.directory / "unmounted" / f"{HOST}_{shop.host_id}"
     folder.mkdir(exist_ok=True)
     (folder / ".shards").write_text("{}")
 
     await shop.make("into-nothing", "FAILED")
-    await shop.engine.until(record["id"], "MISSING", within_s=100)
+    await shop.engine.until(record["id"], "MISSING", within_s=NOTICED_WITHIN_S)
     shop.mount()
 
-    await shop.engine.until(record["id"], "SUCCESS", within_s=100)
+    await shop.engine.until(record["id"], "SUCCESS", within_s=NOTICED_WITHIN_S)
 
 
 async def test_damage_is_found_by_the_verification_that_somebody_asks_for(
