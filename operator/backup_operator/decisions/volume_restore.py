@@ -1,7 +1,7 @@
 """The one decision about a Restore of volumes: planned, approved, requested once, followed.
 
 Its request carries a key of the Restore's own, by which the engine knows it when it comes again
-(ADR 13).
+(ADR 14).
 """
 
 from datetime import datetime, timedelta
