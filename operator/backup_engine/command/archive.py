@@ -4,7 +4,6 @@ Results go to stdout, talk to stderr. An archive is named by URL or path; ``list
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -19,7 +18,7 @@ from backup_engine.command.keys import (
     generate_key,
     rewrap_archive,
 )
-from backup_engine.command.options import DONE, PROGRAM, TROUBLE, USAGE, UsageProblemError
+from backup_engine.command.options import PROGRAM, TROUBLE, explain_trouble
 from backup_engine.command.restoring import add_restore_options, restore_archive
 from backup_engine.command.showing import (
     add_list_options,
@@ -74,18 +73,7 @@ async def run_archive(arguments: argparse.Namespace) -> int:
     """Run one subcommand and return the exit code; trouble is explained on stderr."""
     _, _, act = ACTIONS[arguments.action]
     try:
-        return await act(arguments)
-    except BrokenPipeError:  # who reads the output has seen enough, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
-        return DONE
-    except UsageProblemError as trouble:
-        sys.stderr.write(f"{PROGRAM}: {trouble}\n")
-        return USAGE
-    except (ArchiveError, ClusterError, RestoreError) as trouble:
-        sys.stderr.write(f"{PROGRAM}: {trouble}\n")
-    except OSError as trouble:
-        where = f"{trouble.filename}: " if trouble.filename else ""
-        sys.stderr.write(f"{PROGRAM}: {where}{trouble.strerror or trouble}\n")
+        return await explain_trouble(act(arguments), ArchiveError, ClusterError, RestoreError)
     except ValueError as trouble:  # a name that no archive can have
         sys.stderr.write(f"{PROGRAM}: {getattr(arguments, 'url', '')}: {trouble}\n")
     return TROUBLE

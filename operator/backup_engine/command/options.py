@@ -1,8 +1,10 @@
-"""What the subcommands of ``backup_engine archive`` share: places, keys, output."""
+"""What the subcommands that need no engine share: places, keys, output, exit codes."""
 
 import argparse
 import asyncio
+import os
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -104,3 +106,23 @@ async def print_text(text: str) -> None:
         sys.stdout.flush()
 
     await asyncio.to_thread(write)
+
+
+async def explain_trouble(
+    doing: Awaitable[int], *known: type[Exception], say: Callable[[Exception], str] = str
+) -> int:
+    """Await a subcommand and return its exit code; ``known`` errors are explained on stderr."""
+    try:
+        return await doing
+    except BrokenPipeError:  # who reads the output has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
+        return DONE
+    except UsageProblemError as trouble:
+        sys.stderr.write(f"{PROGRAM}: {trouble}\n")
+        return USAGE
+    except known as trouble:
+        sys.stderr.write(f"{PROGRAM}: {say(trouble)}\n")
+    except OSError as trouble:
+        where = f"{trouble.filename}: " if trouble.filename else ""
+        sys.stderr.write(f"{PROGRAM}: {where}{trouble.strerror or trouble}\n")
+    return TROUBLE

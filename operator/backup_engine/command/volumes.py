@@ -13,20 +13,19 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from backup_engine.archive.errors import ArchiveError
+from backup_engine.command.kept_backups import KeptBackup, choose_backup, gather_backups
 from backup_engine.command.layout import build_table, format_moment, format_size
 from backup_engine.command.options import (
     DONE,
     PROGRAM,
-    TROUBLE,
-    USAGE,
     UsageProblemError,
     build_store_url,
+    explain_trouble,
     print_text,
 )
 from backup_engine.environment import PREFIX
@@ -34,9 +33,9 @@ from backup_engine.volumes.errors import VolumeError
 from backup_engine.volumes.kopia import find_kopia
 from backup_engine.volumes.place import RepositoryPlaces, parse_repository_url
 from backup_engine.volumes.repository import Repository
-from backup_engine.volumes.snapshots import Snapshot, choose_snapshots
+from backup_engine.volumes.snapshots import Snapshot
 from backup_engine.volumes.targets import check_links, is_empty
-from backup_engine.volumes.volume import BACKUP_TAG, Volume, check_path, parse_volume
+from backup_engine.volumes.volume import Volume, check_path, parse_volume
 
 PASSWORD_VARIABLE: Final = f"{PREFIX}REPOSITORY_PASSWORD"
 
@@ -44,39 +43,6 @@ _HOST: Final = re.compile(r"(?P<hostname>[a-z0-9][-a-z0-9.]*)_(?P<id>[1-9]\d{0,1
 
 Action = Callable[[argparse.Namespace], Awaitable[int]]
 AddOptions = Callable[[argparse.ArgumentParser], None]
-
-
-@dataclass(frozen=True, slots=True)
-class KeptBackup:
-    """One backup as the repository has it: the snapshot of each volume."""
-
-    name: str
-    hostname: str
-    snapshots: dict[Volume, Snapshot]
-
-    @property
-    def began(self) -> datetime:
-        """When its first snapshot was begun."""
-        return min(each.started for each in self.snapshots.values())
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it as ``-o json`` prints it."""
-        return {
-            "backup": self.name,
-            "host": self.hostname,
-            "began": format_moment(int(self.began.timestamp() * 1000)),
-            "volumes": [
-                {
-                    "namespace": volume.namespace,
-                    "claim": volume.claim,
-                    "snapshotId": snapshot.id,
-                    "sizeBytes": snapshot.size_bytes,
-                    "files": snapshot.files,
-                    "unreadableFiles": snapshot.failed,
-                }
-                for volume, snapshot in sorted(self.snapshots.items())
-            ],
-        }
 
 
 def add_volumes_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -101,22 +67,8 @@ def add_volumes_parser(subparsers: "argparse._SubParsersAction[argparse.Argument
 async def run_volumes(arguments: argparse.Namespace) -> int:
     """Run one subcommand and return the exit code; trouble is explained on stderr."""
     _, _, act = ACTIONS[arguments.action]
-    try:
-        return await act(arguments)
-    except BrokenPipeError:  # who reads the output has seen enough, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
-        return DONE
-    except UsageProblemError as trouble:
-        sys.stderr.write(f"{PROGRAM}: {trouble}\n")
-        return USAGE
-    except VolumeError as trouble:
-        sys.stderr.write(f"{PROGRAM}: {_explain(trouble)}\n")
-    except ArchiveError as trouble:  # of a file of credentials
-        sys.stderr.write(f"{PROGRAM}: {trouble}\n")
-    except OSError as trouble:
-        where = f"{trouble.filename}: " if trouble.filename else ""
-        sys.stderr.write(f"{PROGRAM}: {where}{trouble.strerror or trouble}\n")
-    return TROUBLE
+    known = (VolumeError, ArchiveError)  # the latter of a file of credentials
+    return await explain_trouble(act(arguments), *known, say=_explain)
 
 
 async def list_backups(arguments: argparse.Namespace) -> int:
@@ -197,39 +149,6 @@ async def restore_volume(arguments: argparse.Namespace) -> int:
         done = await repository.restore_all(snapshot.id, paths, target)
     await print_text(f"restored {done.files} files, {done.bytes} bytes\n")
     return DONE
-
-
-def gather_backups(snapshots: Sequence[Snapshot], hostname: str) -> list[KeptBackup]:
-    """Gather snapshots to the backups that they are of, the oldest first. Pure."""
-    by_name: dict[str, list[Snapshot]] = {}
-    for one in snapshots:
-        name = one.tags.get(BACKUP_TAG)
-        if name and one.volume is not None:
-            by_name.setdefault(name, []).append(one)
-    gathered = [
-        KeptBackup(name, hostname, choose_snapshots(of_it)) for name, of_it in by_name.items()
-    ]
-    return sorted(gathered, key=lambda each: (each.began, each.name))
-
-
-def choose_backup(
-    snapshots: Sequence[Snapshot], hostname: str, arguments: argparse.Namespace
-) -> KeptBackup:
-    """Choose by ``--backup``, or the newest one begun by ``--at``; raises VolumeError."""
-    backups = gather_backups(snapshots, hostname)
-    if arguments.backup is not None:
-        named = [each for each in backups if each.name == arguments.backup]
-        if not named:
-            raise VolumeError(
-                "BackupMissing", f"{arguments.url}: no backup {arguments.backup}; `list` has all"
-            )
-        return named[0]
-    moment: datetime | None = arguments.at
-    early = [each for each in backups if moment is None or each.began <= moment]
-    if not early:
-        when = f" that had begun by {moment.isoformat()}" if moment is not None else ""
-        raise VolumeError("BackupMissing", f"{arguments.url}: no backup{when}")
-    return early[-1]
 
 
 def parse_moment(text: str) -> datetime:
@@ -330,8 +249,8 @@ def _read_password(arguments: argparse.Namespace) -> str:
     return password
 
 
-def _explain(trouble: VolumeError) -> str:
-    if trouble.reason == "PasswordWrong":
+def _explain(trouble: Exception) -> str:
+    if isinstance(trouble, VolumeError) and trouble.reason == "PasswordWrong":
         return "the repository does not open with this password"
     return str(trouble)
 

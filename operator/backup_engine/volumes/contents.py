@@ -2,13 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 
-from backup_engine.volumes.errors import VolumeError
-
-T = TypeVar("T")
+from backup_engine.volumes.snapshots import decode_answer
 
 DIRECTORY: Final = "d"
 
@@ -55,12 +53,12 @@ def parse_root(text: bytes) -> ContentEntry:
     """Read what ``kopia manifest show`` prints of a snapshot; raises VolumeError."""
     told = text.decode(errors="replace")
     lines = [line for line in told.splitlines() if not line.startswith("//")]  # its labels
-    return _build(_decode("\n".join(lines).encode(), _Root).root_entry)
+    return _build(decode_answer("\n".join(lines).encode(), _Root).root_entry)
 
 
 def parse_directory(text: bytes) -> Mapping[str, ContentEntry]:
     """Read what ``kopia show`` prints of a directory, by name; raises VolumeError."""
-    return {each.name: _build(each) for each in _decode(text, _Directory).entries or ()}
+    return {each.name: _build(each) for each in decode_answer(text, _Directory).entries or ()}
 
 
 def add_up(entries: Iterable[ContentEntry]) -> tuple[int, int]:
@@ -83,12 +81,3 @@ def _build(entry: _Entry) -> ContentEntry:
     is_directory = entry.type == DIRECTORY
     files = 0 if is_directory else 1
     return ContentEntry(entry.name, is_directory, entry.size, files, entry.obj, entry.mtime)
-
-
-def _decode(text: bytes, kind: type[T]) -> T:
-    try:
-        return msgspec.json.decode(text, type=kind)
-    except (msgspec.DecodeError, msgspec.ValidationError) as trouble:
-        raise VolumeError(
-            "KopiaUnknown", f"kopia's answer is not understood: {trouble}"
-        ) from trouble

@@ -103,7 +103,7 @@ def parse_snapshot(text: bytes) -> Snapshot:
 
     An incomplete snapshot (kopia was interrupted) is none.
     """
-    manifest = _decode(text, _Manifest)
+    manifest = decode_answer(text, _Manifest)
     if manifest.incomplete:
         raise VolumeError("Interrupted", f"kopia stopped early: {manifest.incomplete}")
     return _build(manifest)
@@ -111,13 +111,13 @@ def parse_snapshot(text: bytes) -> Snapshot:
 
 def parse_snapshots(text: bytes) -> tuple[Snapshot, ...]:
     """Read what ``kopia snapshot list --json`` prints, complete ones only; raises VolumeError."""
-    listed: tuple[_Manifest, ...] | None = _decode(text, _LISTED)
+    listed: tuple[_Manifest, ...] | None = decode_answer(text, _LISTED)
     return tuple(_build(each) for each in listed or () if not each.incomplete)
 
 
 def parse_maintenance(text: bytes, now: datetime) -> tuple[bool, bool]:
     """Read ``kopia maintenance info --json``: whether quick, and whether full one is due."""
-    schedule = _decode(text, _Maintenance).schedule
+    schedule = decode_answer(text, _Maintenance).schedule
     is_due = [
         at is None or at.replace(tzinfo=at.tzinfo or UTC) <= now
         for at in (schedule.next_quick_maintenance, schedule.next_full_maintenance)
@@ -127,7 +127,7 @@ def parse_maintenance(text: bytes, now: datetime) -> tuple[bool, bool]:
 
 def parse_lock_extension(text: bytes) -> bool:
     """Read ``kopia maintenance info --json``: whether it extends object locks."""
-    return _decode(text, _Maintenance).extend_object_locks
+    return decode_answer(text, _Maintenance).extend_object_locks
 
 
 def parse_progress(line: str) -> tuple[Progress | None, str]:
@@ -194,7 +194,8 @@ def _parse_size(text: str) -> int:
     return int(float(number) * _UNITS[unit])
 
 
-def _decode(text: bytes, kind: type[T]) -> T:
+def decode_answer(text: bytes, kind: type[T]) -> T:
+    """Decode what kopia prints as JSON; raises VolumeError."""
     try:
         return msgspec.json.decode(text, type=kind)
     except (msgspec.DecodeError, msgspec.ValidationError) as trouble:
