@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -24,6 +25,8 @@ from backup_engine.volumes.volume import Volume, check_path, parse_volume
 
 MOST_TARGETS: Final = 100
 MOST_PATHS: Final = 100
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _Refused: Final = CreateVolumeRestoreErrors
 
@@ -92,10 +95,28 @@ async def _find_backup(
         return backup
     backup = await records.find_newest_good(host_id or 0, BackupType.DATA, body.point_in_time)
     if backup is None:
-        named = body.hostname or host_id
-        message = f"Host {named} has no valid DATA backup from that time or before"
+        first = await records.find_first_time(host_id or 0, BackupType.DATA)
+        message = explain_none(body.hostname or host_id, body.point_in_time, first)
         raise RefusalError(_Refused.UNKNOWN_BACKUP, message)
     return backup
+
+
+def explain_none(host: str | int | None, at_ms: int | None, first_ms: int | None) -> str:
+    """Say why a host has no backup of a time, in epoch ms; ``first_ms`` None: it has none."""
+    if at_ms is None or first_ms is None:
+        return f"Host {host} has no valid DATA backup"
+    return (
+        f"Host {host} has no valid DATA backup that began by {_tell_time(at_ms)}; its oldest began"
+        f" at {_tell_time(first_ms)}"
+    )
+
+
+def _tell_time(epoch_ms: int) -> str:
+    try:
+        moment = _EPOCH + timedelta(milliseconds=epoch_ms)
+    except OverflowError:
+        return f"{epoch_ms} ms since 1970"
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def digest_request(body: CreateVolumeRestore) -> str:

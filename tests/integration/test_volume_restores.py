@@ -117,6 +117,11 @@ async def data_host(made: Volumes) -> AsyncIterator[str]:
         await settings.delete(host)
 
 
+def is_finished(body: Body) -> bool:
+    found = find_condition(body, "Finished")
+    return found is not None and found["status"] == "True"
+
+
 def is_ready(body: Body) -> bool:
     found = find_condition(body, "Ready")
     return found is not None and found["status"] == "True"
@@ -135,6 +140,7 @@ async def test_a_tenant_gets_its_volumes_back_by_plan_and_approval_and_nobody_el
         await plan_is_carried_out(volumes, wanted)
         await what_is_in_the_way_is_waited_out(volumes, wanted, host)
         await another_namespace_is_refused(wanted)
+        await a_point_in_time_is_gone_back_to(volumes, wanted, host)
         await a_killed_operator_restores_once(volumes, wanted)
 
 
@@ -186,6 +192,40 @@ async def another_namespace_is_refused(wanted: Objects) -> None:
     await wanted.ready("objects", "False", "RestoreNotAllowed", within_s=PATIENCE_S)
     await wanted.create("unwanted", **ref, volumes=[theirs], cancel=True)
     await wanted.ready("unwanted", "False", "Cancelled", within_s=PATIENCE_S)
+
+
+async def a_point_in_time_is_gone_back_to(made: Volumes, wanted: Objects, host: str) -> None:
+    scene = made.scene
+    await made.fill("data", log="newest")
+    await scene.create("newest", engine=made.name, backupType="DATA", hostname=host)
+    newest = (await scene.condition("newest", "Complete", within_s=PATIENCE_S))["status"]
+    whole = (await scene.get("whole"))["status"]
+    began, between = whole["timeInitiated"], whole["timeCompleted"]
+    assert began < between < newest["timeInitiated"]
+
+    async def restore(name: str, when: str) -> Body:
+        volume = {"claim": "data", "targetClaim": name, "createClaim": True}
+        host_of = {"engineRef": {"name": made.name}, "hostname": host, "pointInTime": when}
+        await wanted.create(name, **host_of, volumes=[volume], mode="Apply", autoApprove=True)
+        return await wanted.until(name, is_finished, PATIENCE_S)
+
+    for name, when, source, log in (
+        ("as-begun", began, "whole", "old"),
+        ("as-between", between, "whole", "old"),
+        ("as-of-newest", newest["timeInitiated"], "newest", "newest"),
+    ):
+        done = (await restore(name, when))["status"]
+        assert (done["phase"], done["plan"]["source"]["name"]) == (
+            "Succeeded",
+            f"{source}-{scene.mark}",
+        )
+        assert await made.read(name, "log") == log
+
+    early = await restore("too-early", "2020-01-01T00:00:00Z")
+    ready = find_condition(early, "Ready")
+    assert ready is not None
+    assert (early["status"]["phase"], ready["reason"]) == ("Failed", "UnknownBackup")
+    assert f"began by 2020-01-01T00:00:00.000Z; its oldest began at {began}" in ready["message"]
 
 
 async def a_killed_operator_restores_once(made: Volumes, wanted: Objects) -> None:

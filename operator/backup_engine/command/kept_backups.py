@@ -30,7 +30,7 @@ class KeptBackup:
         return {
             "backup": self.name,
             "host": self.hostname,
-            "began": format_moment(int(self.began.timestamp() * 1000)),
+            "began": _tell(self),
             "volumes": [
                 {
                     "namespace": volume.namespace,
@@ -71,8 +71,18 @@ def choose_backup(
             )
         return named[0]
     moment: datetime | None = arguments.at
-    early = [each for each in backups if moment is None or each.began <= moment]
+    early = [each for each in backups if moment is None or each.began <= _end_of(moment)]
     if not early:
         when = f" that had begun by {moment.isoformat()}" if moment is not None else ""
-        raise VolumeError("BackupMissing", f"{arguments.url}: no backup{when}")
+        first = f"; the oldest began at {_tell(backups[0])}" if backups else ""
+        raise VolumeError("BackupMissing", f"{arguments.url}: no backup{when}{first}")
     return early[-1]
+
+
+def _tell(backup: KeptBackup) -> str:
+    return format_moment(int(backup.began.timestamp() * 1000))
+
+
+def _end_of(moment: datetime) -> datetime:
+    """Return the end of a second that was given as one, as `list` prints them."""
+    return moment if moment.microsecond else moment.replace(microsecond=999_999)

@@ -15,6 +15,7 @@ from sqlalchemy import (
     delete,
     exists,
     false,
+    func,
     literal,
     not_,
     or_,
@@ -139,12 +140,7 @@ class BackupRecords:
         self, host_id: int, backup_type: BackupType, at_ms: int | None
     ) -> StoredBackup | None:
         """Find the newest valid backup of a host that began at ``at_ms`` or before; None: none."""
-        wanted = and_(
-            BACKUPS.c.host_id == host_id,
-            BACKUPS.c.type == backup_type.value,
-            BACKUPS.c.status == Status.SUCCESS.value,
-            BACKUPS.c.is_valid == true(),
-        )
+        wanted = _is_good_of(host_id, backup_type)
         if at_ms is not None:
             wanted &= BACKUPS.c.time_initiated <= at_ms
         newest = BACKUPS.c.time_initiated.desc()
@@ -153,6 +149,14 @@ class BackupRecords:
         )
         row = rows.mappings().one_or_none()
         return stored_backup(row) if row is not None else None
+
+    async def find_first_time(self, host_id: int, backup_type: BackupType) -> int | None:
+        """Find when the oldest valid backup of a host began, in epoch ms; None: it has none."""
+        first = select(func.min(BACKUPS.c.time_initiated))
+        found: int | None = await self._connection.scalar(
+            first.where(_is_good_of(host_id, backup_type))
+        )
+        return found
 
     async def list_expired(
         self, statuses: Collection[Status], before_ms: int, limit: int
@@ -258,6 +262,16 @@ def _is_good(table: FromClause) -> ColumnElement[bool]:
         table.c.is_on_demand == false(),
         table.c.status == Status.SUCCESS.value,
         table.c.is_valid == true(),
+    )
+
+
+def _is_good_of(host_id: int, backup_type: BackupType) -> ColumnElement[bool]:
+    """Whether a row is a backup of this host and type that can be restored."""
+    return and_(
+        BACKUPS.c.host_id == host_id,
+        BACKUPS.c.type == backup_type.value,
+        BACKUPS.c.status == Status.SUCCESS.value,
+        BACKUPS.c.is_valid == true(),
     )
 
 
