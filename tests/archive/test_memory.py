@@ -88,7 +88,7 @@ asyncio.run(main(sys.argv[1], int(sys.argv[2])))
 """
 MIB = 1024 * 1024
 LARGEST_UPLOAD_MIB = 48  # two segments being read, three pieces of the upload, their copies
-LARGEST_GROWTH_MIB = 72  # what threads leave unused; 18 parts more are 144 packed, 576 unpacked
+LARGEST_GROWTH_MIB = 72  # what threads leave unused; 36 parts more are 85 packed, 170 unpacked
 LARGEST_MIB = 280  # Python with all of it imported is 50, a part with its copies the rest
 
 
