@@ -59,13 +59,14 @@ from backup_engine.routes.volumes import build_volume_routes
 from backup_engine.runs.capturing import Capturing
 from backup_engine.runs.claims import ClaimKind, Claims, Lease
 from backup_engine.runs.data_backups import DataBackups
-from backup_engine.runs.deploying import Deployer, Preparation
+from backup_engine.runs.deploying import Deployer
 from backup_engine.runs.hook_running import HookRunning
 from backup_engine.runs.host_watch import PACE, HostWatch, WatchPace
 from backup_engine.runs.lookout import Lookout, LookoutRules, build_lookout
 from backup_engine.runs.nightly import Nightly, NightlyRules
 from backup_engine.runs.origins import Origins
 from backup_engine.runs.planning import Planning
+from backup_engine.runs.preparing import Preparation
 from backup_engine.runs.repositories import Repositories
 from backup_engine.runs.repository_keeping import KeepingRules, RepositoryKeeper
 from backup_engine.runs.restorer import Restorer

@@ -147,6 +147,45 @@ def test_an_api_whose_server_is_down_is_noted_where_it_is_tolerated_or_outside(
     assert skipped == {"down.io/v1/*": "StaleDiscovery"}
 
 
+SECRETS_ONLY = a_group("", v1=[a_resource("secrets", "Secret")])
+
+
+def test_a_kind_included_by_a_name_that_is_not_served_fails_the_capture() -> None:
+    with pytest.raises(CaptureError, match=r"'deploymnts\.apps'.*kubectl api-resources") as caught:
+        discover(SECRETS_ONLY, scope=CaptureScope(include_kinds=("secrets", "deploymnts.apps")))
+
+    assert caught.value.reason == "UnknownKind"
+
+
+@pytest.mark.parametrize(
+    ("name", "tolerated", "noted"),
+    [
+        ("apes", "apes", "*/apes"),
+        ("apes.zoo.io", "apes.zoo.io", "zoo.io/*/apes"),
+        ("apes.zoo.io", "*.zoo.io", "zoo.io/*/apes"),
+    ],
+)
+def test_a_kind_that_is_not_served_is_noted_where_the_policy_tolerates_it(
+    name: str, tolerated: str, noted: str
+) -> None:
+    policy = SuccessPolicy(tolerate_unavailable=(tolerated,))
+    scope = CaptureScope(include_kinds=("secrets.", name))
+
+    kinds, skipped = discover(SECRETS_ONLY, scope=scope, policy=policy)
+
+    assert kinds == ["v1/secrets"]
+    assert skipped == {noted: "UnknownKind"}
+
+
+def test_globs_that_match_nothing_and_groups_that_are_down_make_no_kind_unknown() -> None:
+    scope = CaptureScope(include_kinds=("secrets.", "*.zoo.io", "apes.down.io"))
+    policy = SuccessPolicy(tolerate_unavailable=("*.down.io",))
+
+    _, skipped = discover(SECRETS_ONLY, a_stale_group("down.io"), scope=scope, policy=policy)
+
+    assert set(skipped.values()) == {"StaleDiscovery"}
+
+
 def test_measurements_whose_server_is_down_are_no_gap() -> None:
     assert discover(a_stale_group("metrics.k8s.io")) == (
         [],

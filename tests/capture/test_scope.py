@@ -37,6 +37,14 @@ def test_a_misspelt_kind_is_told_where_it_stands() -> None:
     assert told.startswith("kinds.exclude: 'secret' names no kind")
 
 
+def test_a_kind_that_may_be_absent_by_the_policy_is_not_called_misspelt() -> None:
+    scope = CaptureScope(include_kinds=("apes.zoo.io", "secrts")).describe(None)
+
+    (told,) = list_misses(scope, Policy(tolerate_unavailable=("*.zoo.io",)), {("", "secrets")})
+
+    assert told.startswith("kinds.include: 'secrts' names no kind")
+
+
 def test_what_may_be_of_a_group_that_is_down_is_not_called_misspelt() -> None:
     served = {("", "secrets"), ("down.io", "*")}
     assert find_misses(("apes.down.io", "*.other.io", "apes"), served) == ("*.other.io",)

@@ -39,7 +39,9 @@ def a_host(**members: Any) -> EngineHostRecord:  # noqa: ANN401
         ({"deployed_generation": None, "is_deploy_pending": True}, "PendingDeploy", "S"),
         ({"is_deploy_pending": True}, "PendingDeploy", "S"),
         ({"deployed_status": "New"}, "NotActive", "SD"),
-        ({"is_deploy_pending": True, "reason": "NoSuchClaim", "message": "x"}, "NoSuchClaim", "S!"),
+        ({"is_deploy_pending": True, "reason": "NoSuchClaim"}, "PendingDeploy", "S"),
+        ({"reason": "UnknownKind", "message": "'apes'"}, "InForce", "SDR"),
+        ({"deployed_status": "ADD_FAILED", "reason": "NoSuchClaim"}, "NoSuchClaim", "SD"),
         ({"resource_uid": "another"}, "AnotherIsConsole", "!"),
         ({"resource_uid": None, "resource_name": None}, "NotStaged", ""),
     ],
@@ -58,6 +60,20 @@ def test_the_engine_decides(members: dict[str, Any], reason: str, flags: str) ->
         "Staged": "S" in flags,
         "Deployed": "D" in flags,
     }
+
+
+@pytest.mark.parametrize("is_deploy_pending", [True, False])
+def test_what_a_deploy_remarked_on_is_repeated(is_deploy_pending: bool) -> None:
+    host = a_host(
+        reason="UnknownKind",
+        message="kinds.include: 'apes' names no kind",
+        is_deploy_pending=is_deploy_pending,
+    )
+    seen = HostSeen(some_metadata(), BackupHostStatus(), EngineSeen(ENGINE), (host,))
+
+    told = judge_host(CONSOLE, seen).message
+
+    assert told.endswith("The last deploy found: UnknownKind: kinds.include: 'apes' names no kind")
 
 
 def test_an_appliance_has_no_use_for_it() -> None:

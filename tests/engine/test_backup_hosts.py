@@ -225,6 +225,32 @@ async def test_the_deployed_scope_of_the_console_is_what_a_capture_takes(
     assert {"web", "db", "s1"} <= names
 
 
+async def test_a_misspelt_kind_is_told_by_the_deploy_and_fails_the_backup(
+    local: LocalEngine, objects: Objects, source: ListServer
+) -> None:
+    source.add(Listing("", "v1", "pods", "Pod", [a_config_map("web", "shop")]))
+
+    def console(*kinds: str) -> dict[str, Any]:
+        return {"type": "Console", "scope": {"kinds": {"include": list(kinds)}}}
+
+    objects.apply("console-host", console("pods", "deploymnts"))
+    await until(local, lambda hosts: pending(hosts[0]))
+    await local.deploy()
+    (told,) = await hosts(local)
+    failed = await local.until((await local.create("misspelt")).json()["id"], "FAILED")
+    objects.apply("console-host", console("pods"), generation=2)
+    await until(local, lambda hosts: pending(hosts[0]))
+    await local.deploy()
+    (mended,) = await hosts(local)
+
+    assert (told["deployed_status"], told["reason"]) == ("Active", "UnknownKind")
+    assert told["message"].startswith("kinds.include: 'deploymnts' names no kind")
+    assert "'pods'" not in told["message"]
+    assert failed["status"] == "FAILED"
+    assert mended["reason"] is None
+    await local.until((await local.create("mended")).json()["id"], "SUCCESS")
+
+
 async def test_a_deleted_host_is_gone_after_a_deploy(local: LocalEngine, objects: Objects) -> None:
     host_id = await staged(local, objects)
     await activate(local, host_id)

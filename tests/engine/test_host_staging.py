@@ -16,9 +16,10 @@ from backup_engine.host_definition import (
     VolumeSelection,
 )
 from backup_engine.records.hosts import StoredHost
-from backup_engine.runs.deploying import HostNotReadyError, build_deployed_host
+from backup_engine.runs.deploying import build_deployed_host
 from backup_engine.runs.host_objects import Seen, WantedHost
 from backup_engine.runs.host_staging import AddHost, ChangeHost, HostChange, plan_staging
+from backup_engine.runs.preparing import HostNotReadyError, Remark
 
 
 def a_version(claim: str, generation: int = 1, uid: str = "u") -> HostVersion:
@@ -122,6 +123,18 @@ def test_the_console_stays_active_whatever_a_deploy_finds() -> None:
     console = build_deployed_host(a_console(), DEFAULT_CONSOLE, HostNotReadyError("no"))
 
     assert (console.status, console.reason) == (HostStatus.ACTIVE, "NotReady")
+
+
+def test_a_remark_of_a_deploy_is_kept_beside_a_host_in_force() -> None:
+    console = build_deployed_host(a_console(), DEFAULT_CONSOLE, Remark("UnknownKind", "'apes'"))
+    host = build_deployed_host(NEW, V1, Remark("UnknownKind", "'apes'"))
+
+    assert (console.status, console.reason, console.message) == (
+        HostStatus.ACTIVE,
+        "UnknownKind",
+        "'apes'",
+    )
+    assert host.status is HostStatus.ACTIVE
 
 
 def test_a_host_that_came_back_while_its_deletion_was_deployed_is_new() -> None:

@@ -1,6 +1,6 @@
 """Which kinds a capture lists: from aggregated discovery to an ordered list. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,7 +9,13 @@ import msgspec
 from backup_engine.archive.manifest import Skipped
 from backup_engine.capture.errors import CaptureError
 from backup_engine.capture.policy import STRICT, Gap, SuccessPolicy
-from backup_engine.capture.scope import EVERYTHING, CaptureScope
+from backup_engine.capture.scope import (
+    EVERYTHING,
+    CaptureScope,
+    find_misses,
+    has_glob,
+    split_name,
+)
 
 DISCOVERY_PATHS: Final = ("/api", "/apis")
 DISCOVERY_ACCEPT: Final = ",".join(
@@ -17,6 +23,7 @@ DISCOVERY_ACCEPT: Final = ",".join(
     for version in ("v2", "v2beta1")
 )
 WHOLE_VERSION: Final = "*"
+ANY_VERSION: Final = "*"
 
 CUSTOM_RESOURCE_DEFINITIONS: Final = ("apiextensions.k8s.io", "customresourcedefinitions")
 NAMESPACES: Final = ("", "namespaces")
@@ -148,7 +155,8 @@ def parse_discovery(
 
     A resource is taken at the first version, in its group's own order, that can list it. Raises
     CaptureError: DiscoveryUnsupported if the server does not know aggregated discovery,
-    StaleDiscovery if a group is down that belongs into the scope and ``policy`` does not let go.
+    StaleDiscovery if a group is down that belongs into the scope, UnknownKind if the scope includes
+    a kind by its name that is not served, and ``policy`` does not let it go.
     """
     groups = [group for document in documents for group in _parse_groups(document)]
     found: dict[tuple[str, str], Kind] = {}
@@ -164,6 +172,7 @@ def parse_discovery(
         key: why for key in found if (why := _find_objection(key, found, scope)) is not None
     }
     skipped = [_skipped(found[key], reason, message) for key, (reason, message) in left_out.items()]
+    skipped += _judge_absent([*found, *(skip.key for skip in stale)], scope, policy)
     return Discovered(
         kinds=sort_for_restore(kind for key, kind in found.items() if key not in left_out),
         skipped=tuple(sorted(stale + skipped, key=lambda skip: (skip.api_version, skip.resource))),
@@ -265,6 +274,33 @@ def _skipped(kind: Kind, reason: str, message: str) -> Skipped:
         reason=reason,
         message=message,
     )
+
+
+def _judge_absent(
+    known: Collection[tuple[str, str]], scope: CaptureScope, policy: SuccessPolicy
+) -> list[Skipped]:
+    """Build a note for each kind included by name that is not served, most likely misspelt.
+
+    A glob may well match nothing. Raises CaptureError if the policy does not let one go.
+    """
+    names = [name for name in scope.include_kinds if not has_glob([name])]
+    absent = [(name, *split_name(name)) for name in find_misses(names, known)]
+    return [
+        policy.judge(
+            Gap.UNAVAILABLE,
+            group,
+            Skipped(
+                api_version=build_api_version(group, ANY_VERSION),
+                resource=resource,
+                namespace=None,
+                reason="UnknownKind",
+                message=f"kinds.include names {name!r}, and the server has no such kind that could"
+                " be listed: correct the name, see kubectl api-resources, or name it in"
+                " successPolicy.tolerateUnavailable",
+            ),
+        )
+        for name, group, resource in absent
+    ]
 
 
 def _judge_stale(group: str, version: str, scope: CaptureScope, policy: SuccessPolicy) -> Skipped:

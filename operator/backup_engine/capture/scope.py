@@ -135,8 +135,19 @@ def find_misses(globs: Iterable[str], kinds: Collection[tuple[str, str]]) -> tup
     )
 
 
+def split_name(name: str) -> tuple[str, str]:
+    """Split ``resource.group`` into group and resource; without a dot the group is empty."""
+    resource, _, group = name.partition(".")
+    return group, resource
+
+
 def list_misses(scope: Scope, policy: Policy, kinds: Collection[tuple[str, str]]) -> list[str]:
-    """Explain, for people, each kind that scope or policy name and that no cluster kind matches."""
+    """Explain, for people, each kind that scope or policy name and that no cluster kind matches.
+
+    One that is included and, by the policy, may be unavailable is meant to be: it is no miss.
+    """
+    absent = map(split_name, find_misses(scope.include_kinds, kinds))
+    kinds = [*kinds, *(kind for kind in absent if matches_kind(policy.tolerate_unavailable, *kind))]
     named = {
         "kinds.include": scope.include_kinds,
         "kinds.exclude": scope.exclude_kinds,

@@ -2,30 +2,28 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeAlias
 
-import aiohttp
-
-from backup_api.configurations import BackupConfigurationRecord
 from backup_api.deploy import DeployHost
 from backup_api.hosts import HostStatus
-from backup_engine.archive.errors import ArchiveError
-from backup_engine.archive.places import ArchivePlaces
-from backup_engine.cluster import ClusterConnection, ClusterError
-from backup_engine.host_definition import HostType, HostVersion
+from backup_engine.host_definition import HostVersion
 from backup_engine.records.configurations import ConfigurationRecords
 from backup_engine.records.database import Database
 from backup_engine.records.deploys import DeployRecords, HostToDeploy, StoredDeploy
 from backup_engine.records.exclusion import lock_beginnings
 from backup_engine.records.hosts import HostRecords, StoredHost
 from backup_engine.runs.claims import Claim, ClaimKind, Claims
-from backup_engine.runs.data_backups import DataBackups
 from backup_engine.runs.persistence import persist
-from backup_engine.volumes.errors import VolumeError
+from backup_engine.runs.preparing import (
+    TIMED_OUT,
+    HostNotReadyError,
+    PrepareHost,
+    Remark,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -33,73 +31,8 @@ HOST_TIMEOUT_S: Final = 30.0
 LOOK_AGAIN_S: Final = 30.0  # a wake-up may be missed, never the work
 LOOK_SHARED_S: Final = 2.0  # the engine that was asked for the deploy may be gone by now
 
-_OK: Final = 200
-
-NO_EXECUTOR: Final = "NoExecutor"
-NOT_READY: Final = "NotReady"
-TIMED_OUT: Final = "TimedOut"
-
-PrepareHost = Callable[[HostToDeploy, BackupConfigurationRecord], Awaitable[None]]
-"""Makes sure that a host can work by a configuration; raises HostNotReadyError."""
-
-
-class HostNotReadyError(Exception):
-    """A host cannot work as deployed; ``reason`` is a CamelCase word, the text says why."""
-
-    def __init__(self, message: str, reason: str = NOT_READY) -> None:
-        self.reason = reason
-        super().__init__(message)
-
-
-class Preparation:
-    """What a deploy does to a host: see that it can work.
-
-    For the console that means that cluster and archive directory answer, for a data host that its
-    volumes can be worked on, and that its repository is there: it is made here, and nowhere else.
-    """
-
-    def __init__(
-        self, cluster: ClusterConnection, places: ArchivePlaces, data: DataBackups | None = None
-    ) -> None:
-        self._cluster = cluster
-        self._places = places
-        self._data = data
-
-    async def __call__(self, host: HostToDeploy, configuration: BackupConfigurationRecord) -> None:
-        """Look at what the host needs; raises HostNotReadyError that names the host."""
-        if host.version is None:  # to be deleted: nothing has to be there for that
-            return
-        if host.version.definition.type is HostType.DATA:
-            await self._prepare_volumes(host)
-            return
-        await self._look(host.name, configuration)
-
-    async def _prepare_volumes(self, host: HostToDeploy) -> None:
-        if self._data is None:
-            raise HostNotReadyError(
-                f"{host.name}: this engine has nothing to work on volumes with; start it with"
-                " --mover-image, or with --volumes-dir where volumes are directories",
-                NO_EXECUTOR,
-            )
-        try:
-            await self._data.check(host.id, host.name)
-        except (VolumeError, OSError) as trouble:
-            reason = trouble.reason if isinstance(trouble, VolumeError) else NOT_READY
-            raise HostNotReadyError(f"{host.name}: {trouble}", reason) from trouble
-
-    async def _look(self, name: str, configuration: BackupConfigurationRecord) -> None:
-        path = configuration.backup_directory_path
-        try:
-            store = self._places.open(path)
-            if path is None:  # the engine's own, which it makes if it is not there
-                await store.ensure_no_leftovers()
-            await store.list_names()
-            async with self._cluster.request("GET", "/version") as response:
-                if response.status != _OK:
-                    raise HostNotReadyError(f"{name}: the API server answered {response.status}")
-        except (ArchiveError, ClusterError, aiohttp.ClientError) as trouble:
-            said = str(trouble) or type(trouble).__name__
-            raise HostNotReadyError(f"{name}: {said}") from trouble
+Finding: TypeAlias = HostNotReadyError | Remark
+"""What a deploy found at a host, be it able to work or not."""
 
 
 class Deployer:
@@ -145,30 +78,32 @@ class Deployer:
             return  # it ended before this engine's claim
         logger.info("deploy %d %s begins", deploy.id, deploy.status.type)
         states = [_at(state, "INITIATING") for state in deploy.status.hosts or ()]
-        troubles: dict[int, HostNotReadyError] = {}
+        found: dict[int, Finding] = {}
         steps = 2 * len(states) + 1  # each host begins and ends; the last step is coming into force
         for position, host in enumerate(deploy.host_versions):
             states[position] = _at(states[position], "IN_PROGRESS")
             await self._report(deploy, claim, states, (2 * position + 1) * 100 // steps, host)
-            trouble = await self._attempt(deploy, host)
-            if trouble is not None:
-                troubles[host.id] = trouble
-            states[position] = _at(states[position], _outcome(trouble))
+            finding = await self._attempt(deploy, host)
+            if finding is not None:
+                found[host.id] = finding
+            states[position] = _at(states[position], _outcome(finding))
             await self._report(deploy, claim, states, (2 * position + 2) * 100 // steps)
-        await self._come_into_force(deploy, claim, states, troubles)
+        await self._come_into_force(deploy, claim, states, found)
 
-    async def _attempt(self, deploy: StoredDeploy, host: HostToDeploy) -> HostNotReadyError | None:
-        trouble: HostNotReadyError | None = None
+    async def _attempt(self, deploy: StoredDeploy, host: HostToDeploy) -> Finding | None:
         try:
             async with asyncio.timeout(self._host_timeout_s):
-                await self._prepare(host, deploy.configuration)
+                remark = await self._prepare(host, deploy.configuration)
         except HostNotReadyError as found:
             trouble = found
         except TimeoutError:
             message = f"{host.name}: no answer within {self._host_timeout_s:.0f} s"
             trouble = HostNotReadyError(message, TIMED_OUT)
-        if trouble is not None:
-            logger.error("deploy %d: host %d: %s", deploy.id, host.id, trouble)
+        else:
+            if remark is not None:
+                logger.warning("deploy %d: host %d: %s", deploy.id, host.id, remark.message)
+            return remark
+        logger.error("deploy %d: host %d: %s", deploy.id, host.id, trouble)
         return trouble
 
     async def _come_into_force(
@@ -176,7 +111,7 @@ class Deployer:
         deploy: StoredDeploy,
         claim: Claim,
         states: Sequence[DeployHost],
-        troubles: Mapping[int, HostNotReadyError],
+        found: Mapping[int, Finding],
     ) -> None:
         async def finish() -> bool:
             now_ms = int(self._clock().timestamp() * 1000)
@@ -188,7 +123,7 @@ class Deployer:
                 is_ours = await DeployRecords(connection).finish(deploy.id, states, now_ms)
                 if is_ours:
                     await ConfigurationRecords(connection).deploy(deploy.configuration, now_ms)
-                    await _deploy_hosts(HostRecords(connection), deploy.host_versions, troubles)
+                    await _deploy_hosts(HostRecords(connection), deploy.host_versions, found)
                 return is_ours
 
         if await persist(finish, f"deploy {deploy.id}: coming into force"):
@@ -219,14 +154,14 @@ class Deployer:
 async def _deploy_hosts(
     records: HostRecords,
     hosts: Iterable[HostToDeploy],
-    troubles: Mapping[int, HostNotReadyError],
+    found: Mapping[int, Finding],
 ) -> None:
     """Put the hosts in force; what was staged of them meanwhile stays staged."""
     for host in hosts:
         stored = await records.find(host.id)
         if stored is None:  # gone before it was ever in force
             continue
-        deployed = build_deployed_host(stored, host.version, troubles.get(host.id))
+        deployed = build_deployed_host(stored, host.version, found.get(host.id))
         is_gone = deployed.status is HostStatus.DELETED
         if is_gone and not await records.has_backups(host.id):
             await records.remove(host.id)
@@ -235,31 +170,32 @@ async def _deploy_hosts(
 
 
 def build_deployed_host(
-    stored: StoredHost, version: HostVersion | None, trouble: HostNotReadyError | None
+    stored: StoredHost, version: HostVersion | None, found: Finding | None
 ) -> StoredHost:
     """Build a host after a deploy of ``version``; None as version: of its deletion. Pure.
 
     A data host that cannot work is in force and not Active, so that no backup of it begins. The
-    console always is: it needs nothing that a backup would not look for itself.
+    console always is: it needs nothing that a backup would not look for itself. What was found
+    is told of either.
     """
     if version is None:
         is_back = stored.staged is not None  # staged again while the deploy ran
         status = HostStatus.NEW if is_back else HostStatus.DELETED
         return replace(stored, deployed=None, status=status, reason=None, message=None)
-    is_fit = trouble is None or stored.is_console
+    is_fit = stored.is_console or not isinstance(found, HostNotReadyError)
     return replace(
         stored,
         deployed=version,
         status=HostStatus.ACTIVE if is_fit else HostStatus.ADD_FAILED_CHECK_LOGS,
-        reason=trouble.reason if trouble is not None else None,
-        message=str(trouble) if trouble is not None else None,
+        reason=found.reason if found is not None else None,
+        message=found.message if found is not None else None,
     )
 
 
-def _outcome(trouble: HostNotReadyError | None) -> str:
-    if trouble is None:
+def _outcome(found: Finding | None) -> str:
+    if not isinstance(found, HostNotReadyError):
         return "SUCCESS"
-    return "TIMED_OUT" if trouble.reason == TIMED_OUT else "ERROR"
+    return "TIMED_OUT" if found.reason == TIMED_OUT else "ERROR"
 
 
 def _at(host: DeployHost, state: str) -> DeployHost:

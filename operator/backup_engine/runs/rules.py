@@ -10,7 +10,7 @@ from backup_engine.capture.pacing import Pacing
 from backup_engine.capture.policy import STRICT, SuccessPolicy
 from backup_engine.capture.run import CaptureLimits
 from backup_engine.capture.scope import EVERYTHING, CaptureScope
-from backup_engine.host_definition import DEFAULT_CONSOLE, HostDefinition, HostScope
+from backup_engine.host_definition import DEFAULT_CONSOLE, HostDefinition, HostPolicy, HostScope
 from backup_engine.product import CONFIGURATION_ID
 from backup_engine.records.configurations import ConfigurationRecords
 from backup_engine.records.database import Database
@@ -54,11 +54,14 @@ def build_rules(deployed: BackupConfigurationRecord, host: HostDefinition) -> Ca
         deployed.configuration_backup_time_limit / _MS_PER_S,
         _LOAD[deployed.configuration_backup_priority],
         build_scope(host.scope),
-        SuccessPolicy(
-            host.success_policy.tolerate_forbidden,
-            host.success_policy.tolerate_unavailable,
-            host.success_policy.tolerate_failed,
-        ),
+        build_policy(host.success_policy),
+    )
+
+
+def build_policy(policy: HostPolicy) -> SuccessPolicy:
+    """Build which gaps a capture may have from what a BackupHost says."""
+    return SuccessPolicy(
+        policy.tolerate_forbidden, policy.tolerate_unavailable, policy.tolerate_failed
     )
 
 

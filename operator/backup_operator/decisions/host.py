@@ -84,19 +84,11 @@ def _judge_present(generation: int, record: EngineHostRecord) -> HostStanding:
         return HostStanding(
             "NotStaged", "The engine has not taken this generation over yet.", record=record
         )
-    if record.reason is not None and not is_deployed:
-        return HostStanding(
-            record.reason,
-            record.message or "The last deploy did not take the host.",
-            is_staged=True,
-            is_stalled=True,
-            record=record,
-        )
     if not is_deployed:
         message = (
             "Staged at the engine; a deploy puts it in force, such as that of a Backup with"
             " deployStaged: true or of a BackupConfiguration."
-        )
+        ) + _repeat_remark(record)
         return HostStanding("PendingDeploy", message, is_staged=True, record=record)
     if record.deployed_status is not HostStatus.ACTIVE:
         state = record.deployed_status.value if record.deployed_status is not None else "unknown"
@@ -105,12 +97,19 @@ def _judge_present(generation: int, record: EngineHostRecord) -> HostStanding:
         return HostStanding(reason, message, is_staged=True, is_deployed=True, record=record)
     return HostStanding(
         "InForce",
-        "The engine has the host in force.",
+        "The engine has the host in force." + _repeat_remark(record),
         is_staged=True,
         is_deployed=True,
         is_ready=True,
         record=record,
     )
+
+
+def _repeat_remark(record: EngineHostRecord) -> str:
+    """Repeat what the last deploy found amiss, be the host in force or not."""
+    if record.reason is None:
+        return ""
+    return f" The last deploy found: {record.reason}: {record.message or 'no more is known'}"
 
 
 def build_host_status(seen: HostSeen, standing: HostStanding, now: datetime) -> BackupHostStatus:
