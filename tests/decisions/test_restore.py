@@ -4,18 +4,22 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from backup_api.backups import BackupType
+from backup_api.endpoints import LIST_RESTORES
 from backup_api.errors import ErrorClass
+from backup_api.exceptions import RefusedError
 from backup_api.restores import (
     CreateRestoreErrors,
     LaunchRestoreErrors,
     RestoreRecord,
 )
 from backup_api.restores import RestoreStatus as WireStatus
+from backup_operator.decisions.engine_trouble import explain_refused_step
 from backup_operator.decisions.facts import EngineSeen, Refusal, Trouble
 from backup_operator.decisions.restore import decide_restore, find_ours
 from backup_operator.decisions.restore_facts import (
@@ -27,6 +31,7 @@ from backup_operator.decisions.restore_facts import (
     LaunchRestoreRecord,
     ListOpenRestores,
     LookAtRestore,
+    Obstacle,
     OpenRestores,
     ReportRestore,
     RestoreMemory,
@@ -36,7 +41,7 @@ from backup_operator.decisions.restore_facts import (
     WriteLaunchAhead,
     WriteRestoreAhead,
 )
-from backup_operator.decisions.restore_standings import pending
+from backup_operator.decisions.restore_standings import ASK_AGAIN, pending
 from backup_operator.decisions.restore_status import build_restore_status
 from backup_operator.resources.group import FINALIZER
 from backup_operator.resources.restore import RestoreSpec
@@ -85,6 +90,44 @@ def reason_of(decision: object) -> str:
 def test_what_is_not_allowed_is_not_even_asked() -> None:
     trouble = Trouble("RestoreNotAllowed", "no", needs_people=True)
     assert reason_of(decide_restore(a_spec(), seen(not_allowed=trouble), NOON)) == trouble.reason
+
+
+LAUNCHED = {"id": 7, "launch": {"requested_at": NOON, "digest": "sha256:x"}}
+REFUSED = explain_refused_step(
+    RefusedError(LIST_RESTORES, 403, 26, "bot may not get restores"), "c"
+)
+
+
+@pytest.mark.parametrize("content", [{"groups": GROUPS}, {"volumes": [{"claim": "data"}]}])
+@pytest.mark.parametrize("stored", [{}, LAUNCHED])
+def test_a_right_that_is_missing_is_told_and_asked_for_again(
+    content: dict[str, Any], stored: dict[str, Any]
+) -> None:
+    wanted = RestoreSpec.model_validate({"backupId": 118, "timeout": "1h", **content})
+    status = RestoreStatus.model_validate(stored)
+    facts = seen(status, memory=RestoreMemory(obstacle=Obstacle(NOON, REFUSED)))
+
+    decision = decide_restore(wanted, facts, NOON)
+
+    assert isinstance(decision, ReportRestore)
+    assert decision.until == NOON + ASK_AGAIN
+    standing = decision.standing
+    assert (standing.reason, standing.is_stalled, standing.is_over) == ("Forbidden", True, False)
+    for words in (
+        "GET /backup_and_restore/restores",
+        "code 26",
+        "may not get",
+        "manifests/restore",
+    ):
+        assert words in standing.message
+    assert not isinstance(decide_restore(wanted, facts, NOON + ASK_AGAIN), ReportRestore)
+    late = Obstacle(NOON + timedelta(hours=1), REFUSED)
+    decision = decide_restore(wanted, seen(status, memory=RestoreMemory(obstacle=late)), late.at)
+    assert isinstance(decision, ReportRestore)
+    assert decision.standing.is_over == bool(stored)
+
+    leaving = replace(facts, metadata=some_metadata(kept=True, deleting=NOON))
+    assert decide_restore(wanted, leaving, NOON) == KeepRestore(wanted=False)
 
 
 def test_it_is_kept_and_nothing_is_open_before_it_is_requested() -> None:

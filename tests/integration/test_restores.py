@@ -6,6 +6,7 @@ import pytest
 
 from appliance.faults import Moment
 from appliance.restores import Outage
+from fixtures.cluster import Kubectl
 from fixtures.kinds import Objects, restores
 from fixtures.scene import GROUP, Body, Scene, find_condition
 
@@ -103,6 +104,25 @@ async def test_a_final_refusal_tells_code_and_cause(scene: Scene) -> None:
     await wanted.create("unknown", backupId=4711, engineRef=ref, groups=GROUPS)
     body = await wanted.ready("unknown", "False", "BackupUnknown")
     assert body["status"]["failure"]["code"] == 1003
+
+
+async def test_a_right_that_the_token_lacks_is_told_until_it_is_granted(
+    scene: Scene, kubectl: Kubectl
+) -> None:
+    wanted = await allow(scene)
+    scene.appliance.faults.refuse("GET /restores", 403, 26, times=None)
+    await request(scene, "powerless")
+    await wanted.ready("powerless", "False", "Forbidden")
+    path = '{.status.conditions[?(@.type=="Stalled")].message}'
+    told = await asyncio.to_thread(
+        kubectl,
+        *("get", "restore/powerless", f"--namespace={scene.namespace}"),
+        f"--output=jsonpath={path}",
+    )
+    assert f"BackupEngine {scene.engine} refuses GET /backup_and_restore/restores" in told.stdout
+    assert "HTTP 403, code 26" in told.stdout
+    scene.appliance.faults.clear()
+    await wanted.ready("powerless", "True", "Planned", within_s=40)
 
 
 async def test_another_open_restore_is_waited_for_and_named(scene: Scene) -> None:

@@ -126,7 +126,9 @@ def _explain_status(status: int) -> Callable[[str], VolumeError]:
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS:
             return RepositoryUnreachableError("ClusterUnreachable", text)
         if status == HTTPStatus.FORBIDDEN:
-            return VolumeError("Forbidden", f"{text}; grant the engine what movers need")
+            return VolumeError(
+                "Forbidden", f"{text}; grant the engine what movers need (manifests/movers)"
+            )
         return VolumeError("ClusterRefused", text)
 
     return explain

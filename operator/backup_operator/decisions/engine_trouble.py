@@ -11,7 +11,7 @@ from backup_api.exceptions import (
     RefusedError,
 )
 from backup_operator.decisions.facts import Trouble
-from backup_operator.decisions.refusals import cut
+from backup_operator.decisions.refusals import cut, refusal_reason
 
 UNAUTHORIZED: Final = 401
 FORBIDDEN: Final = 403
@@ -31,6 +31,12 @@ def needs_new_access(trouble: BackupApiError) -> bool:
     return isinstance(trouble, RefusedError) and (
         trouble.http_status == UNAUTHORIZED or trouble.row is FrameworkErrors.WRONG_VERSION
     )
+
+
+def may_be_repeated(trouble: RefusedError) -> bool:
+    """Tell whether the same request may be taken once server, credentials or rights are mended."""
+    is_forbidden = trouble.http_status == FORBIDDEN
+    return trouble.http_status >= SERVER_ERROR or is_forbidden or needs_new_access(trouble)
 
 
 def explain_trouble(trouble: BackupApiError, url: str) -> Trouble:
@@ -71,6 +77,23 @@ def explain_trouble(trouble: BackupApiError, url: str) -> Trouble:
             return Trouble("EngineUnwell", f"{url} reports an error of its own: {said}")
         case _:
             return Trouble("EngineUnreachable", f"{url} does not answer: {said}")
+
+
+def explain_refused_step(trouble: RefusedError, engine: str) -> Trouble:
+    """Say why an engine refuses a step of an object, although it can be used otherwise."""
+    said = cut(trouble.message, LONGEST_CAUSE)
+    asked = f"BackupEngine {engine} refuses {trouble.endpoint} ({said})"
+    if trouble.http_status == FORBIDDEN:
+        return Trouble(
+            "Forbidden",
+            f"{asked}: the operator's credentials lack a capability. Grant it at the engine to the"
+            " token or user; in a cluster to the operator's ServiceAccount, as manifests/restore"
+            " does. It is asked again by itself.",
+            needs_people=True,
+        )
+    return Trouble(
+        refusal_reason(trouble.row), f"{asked}. It is asked again by itself.", needs_people=True
+    )
 
 
 def _is_distrust(trouble: BaseException) -> bool:

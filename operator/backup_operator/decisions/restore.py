@@ -25,9 +25,12 @@ from backup_operator.decisions.restore_facts import (
 )
 from backup_operator.decisions.restore_launch import decide_record
 from backup_operator.decisions.restore_standings import (
+    RECHECK,
     explain_refusal,
     failed,
     find_deadline,
+    find_obstacle,
+    obstructed,
     overdue,
     pending,
     refused,
@@ -43,7 +46,6 @@ SETTLE: Final = timedelta(seconds=3)
 """Time between two looks that find nothing before a lost attempt is made again (ADR 3)."""
 
 OPEN_LOOK: Final = timedelta(seconds=10)
-RECHECK: Final = timedelta(seconds=30)
 FIRST_PAUSE: Final = timedelta(seconds=2)
 LONGEST_PAUSE: Final = timedelta(minutes=1)
 
@@ -53,13 +55,15 @@ def decide_restore(wanted: RestoreSpec, seen: RestoreSeen, now: datetime) -> Res
     if wanted.volumes:
         return decide_volume_restore(wanted, seen, now)
     if seen.metadata.is_deleting or _is_over(seen):
-        return _let_go(wanted, seen)
+        return _let_go(wanted, seen, now)
     if seen.memory.created is not None and seen.status.id is None:
         return AdoptRestore(seen.memory.created, is_found=False)
     if seen.engine.is_connecting:
         return RestRestore()
     if seen.engine.trouble is not None:
         return _wait_for_engine(wanted, seen, now)
+    if (obstacle := find_obstacle(seen, now)) is not None:
+        return obstructed(wanted, seen, obstacle, now)
     if seen.status.id is not None:
         return decide_record(wanted, seen, seen.status.id, now)
     if seen.status.submission is None:
@@ -85,12 +89,12 @@ def _is_over(seen: RestoreSeen) -> bool:
     return finished is not None and finished.status is ConditionStatus.TRUE
 
 
-def _let_go(wanted: RestoreSpec, seen: RestoreSeen) -> RestoreDecision:
+def _let_go(wanted: RestoreSpec, seen: RestoreSeen, now: datetime) -> RestoreDecision:
     """Let go of what is over or deleted; a record never launched must not keep others waiting.
 
-    What runs cannot be stopped, nor is it waited for. An engine that cannot be asked holds no
-    object back, for a stale record is told to whoever comes next; one that was not asked anything
-    yet is waited for, and after a restart that is every engine.
+    What runs cannot be stopped, nor is it waited for. An engine that cannot be asked, or refuses,
+    holds no object back, for a stale record is told to whoever comes next; one that was not asked
+    anything yet is waited for, and after a restart that is every engine.
     """
     if FINALIZER not in seen.metadata.finalizers:
         return RestRestore()
@@ -99,7 +103,8 @@ def _let_go(wanted: RestoreSpec, seen: RestoreSeen) -> RestoreDecision:
         return KeepRestore(wanted=False)
     if seen.engine.is_connecting:
         return RestRestore()
-    return drop if seen.engine.is_usable else KeepRestore(wanted=False)
+    can_be_asked = seen.engine.is_usable and find_obstacle(seen, now) is None
+    return drop if can_be_asked else KeepRestore(wanted=False)
 
 
 def _find_open(wanted: RestoreSpec, seen: RestoreSeen) -> DropRestore | DropLostRestore | None:

@@ -75,6 +75,14 @@ class VolumesView:
 
 
 @dataclass(frozen=True, slots=True)
+class Obstacle:
+    """A request that the engine refused at a moment, and may take once people did something."""
+
+    at: datetime
+    trouble: Trouble
+
+
+@dataclass(frozen=True, slots=True)
 class RestoreMemory:
     """What this process alone knows about a Restore; a look takes its place after a crash."""
 
@@ -90,6 +98,7 @@ class RestoreMemory:
     restored: VolumeRestoreRecord | None = None  # the answer to our POST of volumes
     lost: VolumesView | None = None  # what a look by key found
     volumes: VolumesView | None = None
+    obstacle: Obstacle | None = None  # of the latest step; None: it was taken
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,27 @@
 """The standings of a Restore that several rules share."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from backup_operator.decisions.facts import Refusal
 from backup_operator.decisions.refusals import cut, refusal_reason
-from backup_operator.decisions.restore_facts import RestoreSeen, RestoreStanding
+from backup_operator.decisions.restore_facts import (
+    Obstacle,
+    ReportRestore,
+    RestoreSeen,
+    RestoreStanding,
+)
 from backup_operator.resources.backup_status import Failure
 from backup_operator.resources.durations import format_duration
 from backup_operator.resources.restore import RestoreMode, RestoreSpec
 from backup_operator.resources.restore_status import RestorePhase, ToldPlan
 
 NO_ACCESS = frozenset({"Unauthorized"})
+RECHECK: Final = timedelta(seconds=30)
+"""How soon what people have to mend in the cluster is looked at again."""
+
+ASK_AGAIN: Final = timedelta(seconds=10)
+"""How soon the engine is asked again for what it has refused."""
 
 
 def pending(reason: str, message: str, *, is_stalled: bool = False) -> RestoreStanding:
@@ -91,6 +102,30 @@ def await_approval(wanted: RestoreSpec, plan: ToldPlan) -> RestoreStanding:
         is_good=wanted.mode is RestoreMode.PLAN,
         plan=plan,
     )
+
+
+def find_obstacle(seen: RestoreSeen, now: datetime) -> Obstacle | None:
+    """Return what the engine refused not long ago, if it did."""
+    obstacle = seen.memory.obstacle
+    return obstacle if obstacle is not None and now < obstacle.at + ASK_AGAIN else None
+
+
+def obstructed(
+    wanted: RestoreSpec, seen: RestoreSeen, obstacle: Obstacle, now: datetime
+) -> ReportRestore:
+    """Tell what the engine refuses; of a launched restore not for longer than its timeout."""
+    trouble, deadline = obstacle.trouble, find_deadline(wanted, seen)
+    again = obstacle.at + ASK_AGAIN
+    if deadline is not None and now >= deadline:
+        return ReportRestore(overdue(wanted, trouble.message))
+    standing = RestoreStanding(
+        phase=None,
+        reason=trouble.reason,
+        message=cut(trouble.message),
+        is_stalled=trouble.needs_people,
+        is_approved=seen.status.launch is not None,
+    )
+    return ReportRestore(standing, again if deadline is None else min(again, deadline))
 
 
 def waiting(wanted: RestoreSpec, seen: RestoreSeen) -> RestoreStanding:

@@ -29,9 +29,12 @@ from backup_operator.decisions.restore_facts import (
     WriteVolumesAhead,
 )
 from backup_operator.decisions.restore_standings import (
+    RECHECK,
     await_approval,
     cancelled,
     failed,
+    find_obstacle,
+    obstructed,
     pending,
     refused,
 )
@@ -58,7 +61,6 @@ BLOCKED_LOOK: Final = timedelta(seconds=10)
 RUN_LOOK: Final = timedelta(seconds=2)
 LONG_LOOK: Final = timedelta(seconds=10)
 LONG: Final = timedelta(minutes=2)
-RECHECK: Final = timedelta(seconds=30)
 SETTLE: Final = timedelta(seconds=3)
 
 NEVER_REQUESTED: Final = "It was cancelled before anything was requested of the engine."
@@ -79,7 +81,7 @@ _STOPPABLE: Final = UNFINISHED - {VolumeRestoreStatus.CANCELLING}
 def decide_volume_restore(wanted: RestoreSpec, seen: RestoreSeen, now: datetime) -> RestoreDecision:
     """Choose the next step for one Restore of volumes from facts alone. Total: it never raises."""
     if seen.metadata.is_deleting or _is_finished(seen):
-        return _let_go(seen)
+        return _let_go(seen, now)
     if seen.memory.restored is not None and seen.status.id is None:
         return AdoptVolumes(seen.memory.restored, is_found=False)
     if wanted.cancel and seen.status.launch is None:
@@ -88,6 +90,8 @@ def decide_volume_restore(wanted: RestoreSpec, seen: RestoreSeen, now: datetime)
         return RestRestore()
     if seen.engine.trouble is not None:
         return wait_for_engine(wanted, seen, now)
+    if (obstacle := find_obstacle(seen, now)) is not None:
+        return obstructed(wanted, seen, obstacle, now)
     if seen.status.id is not None:
         return _follow(wanted, seen, seen.status.id, now)
     if seen.status.launch is not None and seen.status.submission is not None:
@@ -100,10 +104,10 @@ def _is_finished(seen: RestoreSeen) -> bool:
     return finished is not None and finished.status is ConditionStatus.TRUE
 
 
-def _let_go(seen: RestoreSeen) -> RestoreDecision:
+def _let_go(seen: RestoreSeen, now: datetime) -> RestoreDecision:
     """Let go of what is over; of what runs and is deleted, once the engine was told to stop it.
 
-    An engine that cannot be asked holds no object back.
+    An engine that cannot be asked, or refuses, holds no object back.
     """
     if FINALIZER not in seen.metadata.finalizers:
         return RestRestore()
@@ -111,7 +115,7 @@ def _let_go(seen: RestoreSeen) -> RestoreDecision:
         return KeepRestore(wanted=False)
     if seen.engine.is_connecting:
         return RestRestore()
-    if not seen.engine.is_usable:
+    if not seen.engine.is_usable or find_obstacle(seen, now) is not None:
         return KeepRestore(wanted=False)
     memory = seen.memory
     found = memory.restored or (memory.lost.record if memory.lost is not None else None)

@@ -1,6 +1,6 @@
 """What a Restore of volumes tells: its plan, how far it is, how it ended."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
@@ -20,7 +20,7 @@ from backup_operator.decisions.restore_facts import (
     RestoreStanding,
 )
 from backup_operator.decisions.restore_plan import LONGEST_TEXT
-from backup_operator.decisions.restore_standings import failed
+from backup_operator.decisions.restore_standings import RECHECK, failed
 from backup_operator.resources.durations import format_duration
 from backup_operator.resources.parts import format_timestamp
 from backup_operator.resources.readable import format_size
@@ -33,7 +33,6 @@ from backup_operator.resources.restore_volumes import (
     VolumeSource,
 )
 
-RECHECK: Final = timedelta(seconds=30)
 NAMED: Final = 3
 
 PHASE_OF: Final = MappingProxyType(

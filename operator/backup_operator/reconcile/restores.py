@@ -4,13 +4,21 @@ import logging
 from dataclasses import replace
 from typing import Any, Final
 
+from backup_api.exceptions import RefusedError
 from backup_operator.cluster.cache import Entry, Key, ObjectCache
+from backup_operator.decisions.engine_trouble import (
+    SERVER_ERROR,
+    explain_refused_step,
+    needs_new_access,
+)
 from backup_operator.decisions.facts import EngineSeen, Trouble
 from backup_operator.decisions.restore import decide_restore
 from backup_operator.decisions.restore_facts import (
     AdoptRestore,
     AdoptVolumes,
+    EngineRestoreStep,
     KeepRestore,
+    Obstacle,
     ReportRestore,
     RestoreDecision,
     RestoreMemory,
@@ -172,14 +180,29 @@ class RestoreReconciler:
             case _:
                 if engine is None:
                     raise EngineUnusableError(f"no engine for {entry.key}")
-                remembered = self._memories.get(entry.uid) or RestoreMemory()
-                taken = (
-                    self._volume_steps.take(engine, remembered, step)
-                    if isinstance(step, VolumeRestoreStep)
-                    else self._steps.take(engine, remembered, step)
-                )
-                async for memory in taken:
-                    self._memories[entry.uid] = memory
+                await self._ask(entry, engine, step)
+
+    async def _ask(
+        self, entry: Entry, engine: KnownEngine, step: VolumeRestoreStep | EngineRestoreStep
+    ) -> None:
+        """Take a step at the engine; a refusal that no table has is remembered, to be told."""
+        before = self._memories.get(entry.uid) or RestoreMemory()
+        remembered = replace(before, obstacle=None)
+        taken = (
+            self._volume_steps.take(engine, remembered, step)
+            if isinstance(step, VolumeRestoreStep)
+            else self._steps.take(engine, remembered, step)
+        )
+        try:
+            async for memory in taken:
+                self._memories[entry.uid] = memory
+        except RefusedError as trouble:
+            if trouble.http_status >= SERVER_ERROR or needs_new_access(trouble):
+                raise
+            logger.warning("%s: %s", entry.key, trouble)
+            told = explain_refused_step(trouble, engine.link.resource.metadata.name)
+            # what is refused has changed nothing at the engine, so what was known still holds
+            self._memories[entry.uid] = replace(before, obstacle=Obstacle(self._clock(), told))
 
     async def _adopt(
         self, entry: Entry, body: dict[str, Any], seen: RestoreSeen, step: AdoptRestore

@@ -19,7 +19,7 @@ from backup_api.restores import (
     RestoreRecord,
     RestoreStatus,
 )
-from backup_operator.decisions.engine_trouble import SERVER_ERROR, needs_new_access
+from backup_operator.decisions.engine_trouble import may_be_repeated
 from backup_operator.decisions.facts import Refusal
 from backup_operator.decisions.restore import find_ours
 from backup_operator.decisions.restore_facts import (
@@ -78,7 +78,7 @@ class RestoreSteps:
                         await client.set_restore_options(restore_id, options)
                     except RefusedError as trouble:
                         refusal = self._refusal(trouble, 0)
-                        if refusal.error_class is not ErrorClass.FINAL:
+                        if refusal.error_class is not ErrorClass.FINAL or may_be_repeated(trouble):
                             raise
                         yield replace(memory, options_refusal=refusal)
                         return
@@ -99,7 +99,7 @@ class RestoreSteps:
         try:
             created = await client.create_restore(step.body)
         except RefusedError as trouble:
-            if trouble.http_status >= SERVER_ERROR or needs_new_access(trouble):
+            if may_be_repeated(trouble):
                 raise
             look = memory.look
             if trouble.error_class is ErrorClass.BUSY:  # tell which one is in the way
@@ -115,7 +115,7 @@ class RestoreSteps:
         try:
             record = await client.launch_restore(restore_id)
         except RefusedError as trouble:
-            if trouble.http_status >= SERVER_ERROR or needs_new_access(trouble):
+            if may_be_repeated(trouble):
                 raise
             return replace(memory, launch_refusal=self._refusal(trouble, 1))
         # Nothing more is asked here: the services of an appliance are about to stop.

@@ -15,7 +15,7 @@ from backup_api.extensions.volumes import (
     ReadVolumeRestoreErrors,
 )
 from backup_api.filters import key_is
-from backup_operator.decisions.engine_trouble import SERVER_ERROR, needs_new_access
+from backup_operator.decisions.engine_trouble import may_be_repeated
 from backup_operator.decisions.facts import Refusal
 from backup_operator.decisions.restore_facts import (
     CancelVolumes,
@@ -119,11 +119,7 @@ async def _cancel(client: BackupApiClient, restore_id: int, clock: Clock) -> Vol
 
 def _refusal(trouble: RefusedError, clock: Clock) -> Refusal:
     """Build the refusal of a request that is final; raises ``trouble`` if it may be repeated."""
-    if (
-        trouble.http_status >= SERVER_ERROR
-        or needs_new_access(trouble)
-        or trouble.error_class is not ErrorClass.FINAL
-    ):
+    if may_be_repeated(trouble) or trouble.error_class is not ErrorClass.FINAL:
         raise trouble
     return Refusal(
         attempt=1,
