@@ -50,7 +50,6 @@ from backup_engine.volumes.executor import Executor
 from backup_engine.volumes.jobs import JobExecutor
 from backup_engine.volumes.kopia import find_kopia
 from backup_engine.volumes.local import LocalExecutor
-from backup_engine.volumes.mover_job import MoverSettings
 from backup_engine.volumes.object_lock import ObjectLock
 from backup_engine.volumes.passwords import FilePasswords, SecretPasswords
 from backup_engine.volumes.place import RepositoryPlaces
@@ -163,8 +162,8 @@ def _find_volume_work(
     )
     binary = find_kopia(settings.kopia)
     executor: Executor = (
-        JobExecutor(cluster, MoverSettings(settings.mover_image))
-        if settings.mover_image is not None
+        JobExecutor(cluster, mover)
+        if (mover := settings.mover) is not None
         else LocalExecutor(settings.volumes_dir or Path(), binary, directory.kopia / "movers")
     )
     return VolumeWork(

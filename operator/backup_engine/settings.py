@@ -1,6 +1,7 @@
 """What can be set: options of ``serve``, each also an environment variable BACKUP_ENGINE_…."""
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from datetime import time
 from pathlib import Path
@@ -19,6 +20,12 @@ from backup_engine.runs.repository_keeping import VERIFY_PERCENT
 from backup_engine.runs.restoring import TIME_LIMIT_S
 from backup_engine.runs.scanning import VERIFY_BYTES_PER_S, VERIFY_EVERY_S
 from backup_engine.runs.schedule import parse_time_of_day
+from backup_engine.volumes.mover_job import (
+    CPU_REQUEST,
+    MEMORY_LIMIT,
+    MEMORY_REQUEST,
+    MoverSettings,
+)
 from backup_engine.volumes.object_lock import (
     DEFAULT_DAYS,
     LONGEST_DAYS,
@@ -26,10 +33,13 @@ from backup_engine.volumes.object_lock import (
     LockMode,
 )
 from backup_engine.volumes.place import parse_repository_url
+from backup_engine.volumes.tolerations import parse_toleration
 
 HIGHEST_PORT: Final = 65535
 DEFAULT_ENGINE_NAME: Final = "in-cluster"
 """What our manifests call the BackupEngine that is this engine."""
+
+_QUANTITY: Final = re.compile(r"\d+(\.\d+)?(m|[kMGTPE]|[KMGTPE]i)?", re.ASCII)
 
 
 class UsageError(EngineError):
@@ -103,6 +113,10 @@ class Settings(BaseSettings):
     archive_credentials_file: Path | None = None
     volumes_dir: Path | None = None
     mover_image: str | None = None
+    mover_cpu_request: str = CPU_REQUEST
+    mover_memory_request: str = MEMORY_REQUEST
+    mover_memory_limit: str = MEMORY_LIMIT
+    mover_toleration: Annotated[tuple[str, ...], NoDecode] = ()
     repository_url: str | None = None
     repository_credentials_file: Path | None = None
     repository_password_secret: Annotated[SecretRef | None, NoDecode] = None
@@ -146,7 +160,10 @@ class Settings(BaseSettings):
                 f"expected the name of a time zone such as Europe/Berlin, found {value!r}"
             ) from trouble
 
-    @field_validator("tls_name", "recipient", "recipients_file", "identity_file", mode="before")
+    @field_validator(
+        *("tls_name", "recipient", "recipients_file", "identity_file", "mover_toleration"),
+        mode="before",
+    )
     @classmethod
     def _split_names(cls, value: object) -> object:
         if isinstance(value, str):  # in the environment: separated by commas
@@ -157,6 +174,20 @@ class Settings(BaseSettings):
     @classmethod
     def _check_repository_url(cls, value: str | None) -> str | None:
         return parse_repository_url(value) if value is not None else None
+
+    @field_validator("mover_cpu_request", "mover_memory_request", "mover_memory_limit")
+    @classmethod
+    def _check_quantity(cls, value: str) -> str:
+        if _QUANTITY.fullmatch(value) is None:
+            raise ValueError(f"expected a quantity such as 100m, 2 or 512Mi, found {value!r}")
+        return value
+
+    @field_validator("mover_toleration")
+    @classmethod
+    def _check_tolerations(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for each in value:
+            parse_toleration(each)
+        return value
 
     @field_validator("log_level")
     @classmethod
@@ -235,6 +266,19 @@ class Settings(BaseSettings):
                 f" loopback address such as 127.0.0.1, not {self.listen.host}"
             )
         return self
+
+    @property
+    def mover(self) -> MoverSettings | None:
+        """What all movers have in common; None: there are none."""
+        if self.mover_image is None:
+            return None
+        return MoverSettings(
+            image=self.mover_image,
+            cpu_request=self.mover_cpu_request,
+            memory_request=self.mover_memory_request,
+            memory_limit=self.mover_memory_limit,
+            tolerations=tuple(parse_toleration(each) for each in self.mover_toleration),
+        )
 
 
 def read_settings(options: dict[str, object]) -> Settings:

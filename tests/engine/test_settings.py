@@ -43,6 +43,8 @@ def test_what_is_no_listen_address(text: str) -> None:
         ({"listen": "[::]:80", "plain_http": True}, "--plain-http would send tokens"),
         ({"plain_http": True, "scan_interval": 0}, "--scan-interval"),
         ({"plain_http": True, "log_level": "loud"}, "--log-level: expected"),
+        ({"plain_http": True, "mover_toleration": ["a:Never"]}, "--mover-toleration: expected KEY"),
+        ({"plain_http": True, "mover_memory_limit": "much"}, "--mover-memory-limit: expected a q"),
     ],
 )
 def test_combinations_that_make_no_sense(options: dict[str, Any], problem: str) -> None:
@@ -62,6 +64,16 @@ def test_options_come_before_the_environment(monkeypatch: pytest.MonkeyPatch) ->
     assert settings.data_dir == Path("state").absolute()
     assert settings.tls_name == ("a.example", "b.example")
     assert settings.scan_interval == 5
+
+
+def test_movers_take_what_is_set_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read_settings({**BASE, "plain_http": True}).mover is None
+    monkeypatch.setenv("BACKUP_ENGINE_MOVER_TOLERATION", "dedicated=db:NoSchedule, gpu")
+    chosen = {"mover_image": "i", "repository_url": "s3://b/p", "mover_memory_limit": "512Mi"}
+    mover = read_settings({**BASE, "plain_http": True, **chosen}).mover
+    assert mover is not None
+    assert (mover.image, mover.cpu_request, mover.memory_limit) == ("i", "100m", "512Mi")
+    assert [each["key"] for each in mover.tolerations] == ["dedicated", "gpu"]
 
 
 def test_a_database_password_is_not_shown() -> None:

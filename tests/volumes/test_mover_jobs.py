@@ -25,6 +25,7 @@ from backup_engine.volumes.mover_job import (
 from backup_engine.volumes.mover_state import explain_waiting, find_end, is_started, parse_line
 from backup_engine.volumes.place import RepositoryPlaces
 from backup_engine.volumes.snapshots import Progress
+from backup_engine.volumes.tolerations import CORDONED, parse_toleration
 from backup_engine.volumes.volume import STRICT, Volume
 
 DATA = Volume("shop", "data")
@@ -169,10 +170,47 @@ def test_a_claim_that_is_not_bound_has_nothing_to_read(phase: str) -> None:
 def test_a_mover_goes_where_a_claim_of_one_node_is_in_use() -> None:
     once, many = a_claim(), a_claim(modes=("ReadWriteMany",))
 
-    assert choose_placement(DATA, once, [a_pod("node-1")]) == Placement("node-1")
+    assert choose_placement(DATA, once, [a_pod("node-1")]).node == "node-1"
     assert choose_placement(DATA, many, [a_pod("node-1")]) == Placement()
     for idle in (a_pod("node-1", "Succeeded"), a_pod("node-1", claim="other"), a_pod(None)):
         assert choose_placement(DATA, once, [idle]) == Placement()
+
+
+def test_a_mover_bears_the_taints_of_the_pod_that_has_the_volume_and_no_others() -> None:
+    lost = {"key": "node.kubernetes.io/unreachable", "operator": "Exists", "effect": "NoExecute"}
+    borne = [{"key": "dedicated", "operator": "Exists"}, {**lost, "tolerationSeconds": 300}]
+    using = a_pod("node-1")
+    using["spec"]["tolerations"] = borne
+    named = MoverSettings("i", tolerations=(parse_toleration("gpu=a100:NoSchedule"),))
+
+    def tolerations_of(settings: MoverSettings, *pods: dict[str, Any]) -> list[dict[str, Any]]:
+        placement = choose_placement(DATA, a_claim(), pods)
+        job = build_snapshot_job(a_snapshot_run(), settings, placement)
+        told: list[dict[str, Any]] = job["spec"]["template"]["spec"]["tolerations"]
+        return told
+
+    assert tolerations_of(SETTINGS) == []
+    assert tolerations_of(SETTINGS, using) == [*borne, CORDONED]
+    chosen = {"key": "gpu", "operator": "Equal", "value": "a100", "effect": "NoSchedule"}
+    assert tolerations_of(named, using) == [chosen, *borne, CORDONED]
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("dedicated", {"key": "dedicated", "operator": "Exists"}),
+        ("a.b/c=", {"key": "a.b/c", "operator": "Equal", "value": ""}),
+        ("a:NoExecute", {"key": "a", "operator": "Exists", "effect": "NoExecute"}),
+    ],
+)
+def test_a_toleration_is_read_as_kubectl_writes_taints(text: str, read: dict[str, str]) -> None:
+    assert parse_toleration(text) == read
+
+
+@pytest.mark.parametrize("text", ["", "*", "=x", "a:Never", "a=b c", "a:NoSchedule-"])
+def test_what_is_no_toleration_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"expected KEY\[=VALUE\]\[:EFFECT\]"):
+        parse_toleration(text)
 
 
 def test_a_claim_of_one_pod_is_not_waited_for_while_that_pod_has_it() -> None:

@@ -66,6 +66,15 @@ def add_serve_parser(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
         metavar="IMAGE",
         help="volumes are claims; image of the Jobs that read them",
     )
+    add("--mover-cpu-request", metavar="Q", help="of each of those Jobs (default: 100m)")
+    add("--mover-memory-request", metavar="Q", help="of each of those Jobs (default: 256Mi)")
+    add("--mover-memory-limit", metavar="Q", help="of each of those Jobs (default: 2Gi)")
+    add(
+        "--mover-toleration",
+        action="append",
+        metavar="KEY[=VALUE][:EFFECT]",
+        help="taint that those Jobs bear, besides those of the pod that has the volume; repeatable",
+    )
     add("--volumes-dir", type=Path, metavar="DIR", help="volumes are DIR/<namespace>/<claim>")
     add("--kopia", metavar="PATH", help="the kopia that reads volumes (default: on PATH)")
     add(

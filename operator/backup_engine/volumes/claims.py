@@ -9,6 +9,7 @@ from backup_api.extensions.volume_plans import TargetState
 from backup_engine.volumes.errors import VolumeError
 from backup_engine.volumes.mover_job import Placement
 from backup_engine.volumes.targets import TargetSeen, TargetWish, size_missing
+from backup_engine.volumes.tolerations import follow_pod
 from backup_engine.volumes.volume import ChosenVolume, Volume, VolumePolicy
 
 SINGLE_POD: Final = "ReadWriteOncePod"
@@ -49,8 +50,10 @@ def choose_placement(
     using = [pod for pod in pods if _uses(pod, volume.claim)]
     if using and SINGLE_POD in modes:
         raise _in_use(volume, using[0])
-    nodes = [node for pod in using if (node := pod["spec"].get("nodeName"))]
-    return Placement(nodes[0] if nodes and SINGLE_NODE in modes else None)
+    placed = next((pod for pod in using if pod["spec"].get("nodeName")), None)
+    if placed is None or SINGLE_NODE not in modes:
+        return Placement()
+    return Placement(placed["spec"]["nodeName"], follow_pod(placed))
 
 
 def see_claim(

@@ -29,6 +29,9 @@ MANAGED: Final = {
 REFUSED: Final = 3
 """Exit code of a mover that says why: another attempt would say the same."""
 
+CPU_REQUEST: Final = "100m"
+MEMORY_REQUEST: Final = "256Mi"
+MEMORY_LIMIT: Final = "2Gi"
 ATTEMPTS: Final = 3
 KEPT_S: Final = 3600  # a finished Job that nobody collects: the snapshot tells as much
 
@@ -90,9 +93,13 @@ class MoverReport(msgspec.Struct, frozen=True, omit_defaults=True):
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a mover has to run: on ``node`` if a claim is in use there; None: anywhere."""
+    """Where a mover has to run: on ``node`` if a claim is in use there; None: anywhere.
+
+    ``tolerations`` are those that it needs there.
+    """
 
     node: str | None = None
+    tolerations: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +107,10 @@ class MoverSettings:
     """What all movers have in common; quantities as Kubernetes has them."""
 
     image: str
-    cpu_request: str = "100m"
-    memory_request: str = "256Mi"
-    memory_limit: str = "2Gi"
+    cpu_request: str = CPU_REQUEST
+    memory_request: str = MEMORY_REQUEST
+    memory_limit: str = MEMORY_LIMIT
+    tolerations: tuple[Mapping[str, Any], ...] = ()
 
 
 def build_backup_label(archive_name: str) -> str:
@@ -273,8 +281,7 @@ def _build_pod(
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
-        # wherever the volume is: a taint must not keep it from being backed up
-        "tolerations": [{"operator": "Exists"}],
+        "tolerations": [*settings.tolerations, *placement.tolerations],
         "containers": [
             {
                 "name": CONTAINER,
