@@ -68,42 +68,21 @@ def test_the_rows_of_a_database_come_back_from_a_backup_of_its_volume(
     kubectl.wait("Complete", "backup/rows", ROLLOUT_S)
 
     ask("DROP TABLE orders")
-    backup_id = kubectl.get("backup", "-n", "ops", "rows")["status"]["id"]
-    assert restore_volume(kubectl, backup_id, "restored") == "SUCCESS"
+    volume = {"namespace": "orders", "claim": "data"}
+    wanted = {"volumes": [{**volume, "targetClaim": "restored", "createClaim": True}]}
+    kubectl.apply(ours("Restore", "rows", {"backupRef": {"name": "rows"}, **wanted}, "ops"))
+    kubectl.wait("Planned", "restore/rows")
+    digest = kubectl.get("restore", "-n", "ops", "rows")["status"]["plan"]["digest"]
+    approval = json.dumps({"spec": {"mode": "Apply", "approvedPlan": digest}})
+    kubectl("patch", "restore/rows", "-n", "ops", "--type=merge", "--patch", approval)
+    kubectl.wait("Complete", "restore/rows", ROLLOUT_S)
+    (told,) = kubectl.get("restore", "-n", "ops", "rows")["status"]["volumes"]
+    assert told["filesDone"] == told["filesTotal"] > 0
 
     assert before.startswith("20000|")
     assert start_database(kubectl, "restored", "orders")(every_row) == before
     left = kubectl("get", "jobs,secrets", "-n", "orders", "-o=name").stdout
     assert left == "", "movers left something behind"
-
-
-def restore_volume(kubectl: Kubectl, backup_id: int, target: str) -> str:
-    """Restore claim ``data`` to a new one by the engine's own call; returns how it ended."""
-    token = kubectl(
-        *("create", "token", "backup-operator", "-n", NAMESPACE, "--audience=backup-engine")
-    ).stdout.strip()
-    volume = {"namespace": "orders", "claim": "data", "target_claim": target, "create_claim": True}
-    body = {"backup_id": backup_id, "volumes": [volume]}
-    call = (
-        "import json, ssl, urllib.request as u\n"
-        "def call(path, body=None):\n"
-        f"    headers = {{'Authorization': 'Bearer {token}', 'Content-Type': 'application/json'}}\n"
-        f"    url = 'https://backup-engine.{NAMESPACE}.svc:8443/api/backup_engine/' + path\n"
-        "    context = ssl._create_unverified_context()\n"
-        "    request = u.Request(url, body and json.dumps(body).encode(), headers)\n"
-        "    print(json.dumps(json.load(u.urlopen(request, context=context))))\n"
-    )
-    said = kubectl.in_engine(f"{call}call('volume_restores', {body!r})").stdout
-    number, restore = json.loads(said)["id"], {}
-
-    def is_over() -> bool:
-        restore.update(
-            json.loads(kubectl.in_engine(f"{call}call('volume_restores/{number}')").stdout)
-        )
-        return restore["status"] in {"SUCCESS", "FAILED"}
-
-    until(is_over, ROLLOUT_S, "the restore of the volume ends")
-    return str(restore["status"])
 
 
 def test_a_mover_that_is_killed_is_followed_by_another(
