@@ -5,6 +5,7 @@ import asyncio
 import getpass
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Final
@@ -85,6 +86,8 @@ def _serve(arguments: argparse.Namespace) -> int:
     try:
         settings = read_settings(options)
         _log_to_stderr(settings.log_level)
+        # until the server takes it over: the kernel keeps it from a pod's first process else
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         asyncio.run(serve(settings, os.environ))
     except UsageError as trouble:
         return _explain(trouble, EXIT_USAGE)

@@ -28,7 +28,7 @@ from backup_engine.data_directory import DataDirectory, locked
 from backup_engine.product import installed_product
 from backup_engine.records.database import Database
 from backup_engine.records.sqlite import build_sqlite_url, is_sqlite
-from backup_engine.records.version import ensure_current
+from backup_engine.records.version import wait_until_current
 from backup_engine.runs.claims import Lease
 from backup_engine.runs.lookout import LookoutRules
 from backup_engine.runs.nightly import NightlyRules
@@ -82,7 +82,7 @@ async def serve(settings: Settings, environment: Mapping[str, str]) -> None:
             await store.ensure_no_leftovers()
         database = Database.open(database_url, settings.database_password_file)
         opened.push_async_callback(database.close)
-        await ensure_current(database, database_url, settings.database_password_file)
+        await wait_until_current(database, database_url, settings.database_password_file)
 
         logins = await _open_logins(settings, database)
         gate = Gate(tokens, Reviews(cluster), logins)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from e2e.kubectl import FINISH_S, ROOT, Kubectl, until
+from e2e.kubectl import FINISH_S, NAMESPACE, ROOT, Kubectl, until
 from fixtures.rights import ENGINE, OPERATOR, Use, read_audit
 
 OURS = "backups,backupschedules,restores,backupengines,backupconfigurations,backuphosts"
@@ -40,6 +40,8 @@ class Installation:
         """Delete our resources and the manifests, and see that nothing is left."""
         self.used()
         self.kubectl("delete", OURS, "--all", "--all-namespaces", "--timeout=60s")
+        # else the namespace's controller, which finds pods in it, naps for half their grace period
+        self.kubectl("delete", "deployments", "--all", "-n", NAMESPACE, "--cascade=foreground")
         for folder in folders:
             self.kubectl("delete", "-k", folder, "--timeout=120s", "--ignore-not-found")
         self._read_to = (self.kubectl.sandbox.logs / "audit.log").stat().st_size

@@ -41,7 +41,8 @@ def a_claim(name: str, namespace: str) -> Resource:
 def a_database(claim: str, namespace: str, volume: Resource) -> Resource:
     """Build a PostgreSQL with its files in a volume."""
     labels = {"app": claim}
-    probe = {"exec": {"command": ["psql", "-U", "postgres", "-c", "SELECT 1"]}, "periodSeconds": 1}
+    command = ["psql", "-U", "postgres", "-c", "SELECT 1"]
+    probe = {"exec": {"command": command}, "periodSeconds": 1, "timeoutSeconds": 10}
     container = {
         "name": "database",
         "image": "localhost/database:1",

@@ -12,6 +12,7 @@ from backup_engine.records import postgresql
 from backup_engine.records.database import Database, DatabaseError
 from backup_engine.records.migrating import migrate
 from backup_engine.records.troubles import DatabaseAwayError
+from backup_engine.records.version import wait_until_current
 from fixtures.postgresql import LOCKED, PostgresServer, running_postgres
 from listserver import ListServer
 from localengine import BACKUPS, local_engine
@@ -57,6 +58,39 @@ async def test_a_database_that_restarts_costs_nothing_but_time(
         assert len((await engine.send("GET", BACKUPS)).json()) == 1
         assert (await engine.send("GET", "/readyz")).status_code == 200
     assert "Traceback" not in caplog.text
+
+
+async def test_an_engine_waits_for_a_database_that_starts_after_it(
+    mortal: PostgresServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = mortal.url(mortal.make_database())
+    await asyncio.to_thread(mortal.stop)
+    database = Database.open(url)
+    try:
+        waiting = asyncio.create_task(wait_until_current(database, url, None))
+        while "asking again" not in caplog.text:
+            assert not waiting.done()
+            await asyncio.sleep(0.01)
+        await asyncio.to_thread(mortal.start)
+        await waiting
+        assert await database.is_ready()
+    finally:
+        await database.close()
+    assert caplog.text.count("does not answer") == 1
+
+
+async def test_a_database_that_stays_silent_is_given_up_and_one_that_refuses_at_once(
+    postgres: PostgresServer,
+) -> None:
+    absent = "postgresql+asyncpg://me@127.0.0.1:1/engine"
+    for url, patience_s, said in (
+        (absent, 0.1, "does not answer"),
+        (postgres.url("no_such_database"), 3600.0, "does not exist"),
+    ):
+        database = Database.open(url)
+        with pytest.raises(DatabaseError, match=said):
+            await wait_until_current(database, url, None, patience_s)
+        await database.close()
 
 
 async def test_more_requests_than_connections_are_all_answered(

@@ -239,6 +239,21 @@ async def test_a_password_that_the_database_refuses_is_not_shown(
     assert IN_FILE not in said
 
 
+async def test_an_engine_that_waits_for_its_database_stops_when_told_to(
+    tmp_path: Path, source: ListServer
+) -> None:
+    absent = "postgresql+asyncpg://me@127.0.0.1:1/engine"
+    options = ("--plain-http", "--database-url", absent)
+    engine = EngineProcess(tmp_path / "d", source.kubeconfig(tmp_path), options)
+    with engine.launch() as waiting:
+        while "asking again" not in engine.log:
+            assert waiting.poll() is None
+            await asyncio.sleep(0.05)
+        waiting.terminate()
+        assert await asyncio.to_thread(waiting.wait, 30) == 0
+    assert "Traceback" not in engine.log
+
+
 async def test_given_tokens_and_plain_http_on_loopback(tmp_path: Path, source: ListServer) -> None:
     tokens = tmp_path / "tokens"
     tokens.write_text(f"{TOKEN} the bot\n")

@@ -46,6 +46,10 @@ class DatabaseError(EngineError):
     """The database cannot be opened or brought up to date."""
 
 
+class DatabaseSilentError(DatabaseError):
+    """The database does not answer now; it may do so later."""
+
+
 class MigrationError(Exception):
     """What has not been run yet cannot be."""
 
@@ -177,7 +181,8 @@ class Database:
         try:
             yield
         except (SQLAlchemyError, MigrationError, OSError) as trouble:
-            raise DatabaseError(
+            error = DatabaseSilentError if isinstance(trouble, DatabaseAwayError) else DatabaseError
+            raise error(
                 f"database {self._engine.url.render_as_string(hide_password=True)}: cannot be"
                 f" brought up to date: {trouble}"
             ) from trouble

@@ -7,7 +7,6 @@ and its template language would take 12 MB for good.
 import asyncio
 import sys
 from pathlib import Path
-from typing import Final
 
 import msgspec
 from alembic import command
@@ -15,10 +14,14 @@ from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy import Connection
 
-from backup_engine.records.database import MIGRATIONS, Database, DatabaseError, MigrationError
-from backup_engine.records.version import Target
-
-EXIT_TROUBLE: Final = 3
+from backup_engine.records.database import (
+    MIGRATIONS,
+    Database,
+    DatabaseError,
+    DatabaseSilentError,
+    MigrationError,
+)
+from backup_engine.records.version import EXIT_SILENT, EXIT_TROUBLE, Target
 
 
 async def migrate(database: Database) -> None:
@@ -38,12 +41,12 @@ async def migrate_target(target: Target) -> None:
 
 
 def main() -> int:
-    """Bring the database on standard input up to date; exit code 3 if it cannot be."""
+    """Bring the database on standard input up to date; exit code 3: it cannot be; 4: it is away."""
     try:
         asyncio.run(migrate_target(msgspec.json.decode(sys.stdin.buffer.read(), type=Target)))
     except DatabaseError as trouble:
         sys.stderr.write(str(trouble))
-        return EXIT_TROUBLE
+        return EXIT_SILENT if isinstance(trouble, DatabaseSilentError) else EXIT_TROUBLE
     return 0
 
 
