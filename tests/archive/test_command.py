@@ -61,6 +61,18 @@ def test_show_prints_one_object(written: str, capsys: pytest.CaptureFixture[str]
     assert "'show URL kinds' lists the kinds" in capsys.readouterr().err
 
 
+def test_options_may_stand_between_arguments(
+    written: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("show", "-n", "red", written, "--json", "secret", "secret-3") == 0
+    assert json.loads(capsys.readouterr().out)["metadata"]["name"] == "secret-3"
+    with pytest.raises(SystemExit, match="2"):
+        run("show", written, "--jsn", "secret")
+    refused = capsys.readouterr().err
+    assert "archive show" in refused.splitlines()[0]
+    assert "unrecognized arguments: --jsn" in refused
+
+
 def test_show_describes_an_archive_for_people_or_programs(
     written: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

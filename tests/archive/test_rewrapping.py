@@ -141,7 +141,7 @@ def test_keys_are_rotated_from_the_command_line(
         == 0
     )
 
-    assert "9 objects in 3 parts, encrypted to 1 recipients, signed" in capsys.readouterr().out
+    assert "9 objects in 3 parts, encrypted to 1 recipient, signed" in capsys.readouterr().out
     verify = ("verify", "--truststore", str(signing.truststore), "--require-signature", str(copy))
     assert run(*verify, "--identity", str(tmp_path / "third")) == 0
     assert capsys.readouterr().out.startswith("valid: Verified: 9 objects")

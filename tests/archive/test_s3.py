@@ -16,6 +16,7 @@ from backup_engine.archive.errors import ArchiveExistsError, ArchiveMissingError
 from backup_engine.archive.segments import ResumableWriter
 from backup_engine.archive.store import UPLOAD_BYTES, ArchiveStore, BucketAccess
 from backup_engine.archive.verifying import verify_archive
+from fixtures.archive_command import run
 from fixtures.s3_faults import Fault, FaultyProxy
 from fixtures.s3_server import S3Server
 
@@ -337,6 +338,32 @@ async def test_credentials_come_from_a_file(
     await write(store, b"content")
 
     assert await store.reader(NAME).read(0, 7) == b"content"
+
+
+async def test_the_command_line_needs_credentials_and_takes_a_file_of_them(
+    s3_server: S3Server,
+    bucket: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "credentials"
+    file.write_text(
+        f"[default]\naws_access_key_id = {s3_server.key_id}\n"
+        f"aws_secret_access_key = {s3_server.secret}\n"
+    )
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    url = f"s3://{bucket}/place"
+
+    named = await asyncio.to_thread(run, "list", url, "--credentials-file", str(file))
+    told = capsys.readouterr().err
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3_server.key_id)
+    refused = await asyncio.to_thread(run, "list", url)
+
+    assert (named, told) == (0, f"backup_engine: {url}: no archives (backup.….tar)\n")
+    assert refused == 3
+    assert "SignatureDoesNotMatch); check the credentials" in capsys.readouterr().err
 
 
 def test_a_credentials_file_is_read_again_while_the_store_is_in_use(tmp_path: Path) -> None:

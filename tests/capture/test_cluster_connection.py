@@ -241,6 +241,21 @@ async def test_a_user_that_cannot_be_used_is_explained(
         await load_kubeconfig(server.kubeconfig(tmp_path, user))
 
 
+async def test_a_kubeconfig_that_cannot_be_read_is_named_once_and_not_shown(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "kubeconfig"
+
+    with pytest.raises(ClusterSettingsError) as missing:
+        await load_kubeconfig(file)
+    file.write_text("users:\n- user: {token: SECRET\n  x: [\n")
+    with pytest.raises(ClusterSettingsError) as broken:
+        await load_kubeconfig(file)
+
+    assert str(missing.value) == f"kubeconfig {file}: No such file or directory"
+    assert str(broken.value) == f"kubeconfig {file}: no YAML, line 3"
+
+
 async def test_name_and_password_are_sent_as_basic(server: ListServer, tmp_path: Path) -> None:
     user = {"username": "me", "password": "secret"}
 

@@ -69,7 +69,7 @@ async def test_diff_plan_approve_and_diff_again(stage: Stage) -> None:
     approve = ("--existing", "Update", "--approve", plan["digest"])
     code, out, err = await run("restore", *of, *approve)
     assert code == 0, err
-    assert "1 create, 1 update" in out
+    assert "1 created, 1 updated" in out
     assert (await run("diff", *of))[0] == 0
 
 

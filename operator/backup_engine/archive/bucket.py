@@ -1,28 +1,21 @@
-"""How a bucket is reached: credentials, patience, and what its refusals mean."""
+"""How a bucket is reached: its URL, credentials and patience."""
 
 import configparser
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
+from obstore.exceptions import BaseError
 from obstore.store import ObjectStore, from_url
 
+from backup_engine.archive.bucket_errors import explain_unknown_store
 from backup_engine.archive.errors import StorageError
 
 if TYPE_CHECKING:  # obstore has these for type checkers only
     from obstore.store import RetryConfig, S3Config, S3Credential
 
-DENIED: Final = frozenset({401, 403})
-FULL: Final = 507
-SERVER_ERROR: Final = 500
-
-_STATUS: Final = re.compile(r"status code: (\d{3})")
-_CODE: Final = re.compile(r"<Code>(\w{1,64})</Code>")
-_GONE: Final = frozenset({"NoSuchBucket", "ContainerNotFound"})
 _FIRST_PAUSE: Final = timedelta(milliseconds=200)
 _LONGEST_PAUSE: Final = timedelta(seconds=5)
 _REREAD: Final = timedelta(minutes=5)
@@ -60,42 +53,7 @@ def open_bucket(url: str, access: BucketAccess) -> ObjectStore:
             return from_url(url)
         return _open(url, parts.scheme, access)
     except (BaseError, ValueError) as refusal:
-        first_line = str(refusal).partition("\n")[0]
-        raise StorageError("StoreUnknown", f"archive URL {url!r}: {first_line}") from refusal
-
-
-def is_bucket_missing(trouble: Exception) -> bool:
-    """Tell whether an answer says that the bucket, not just the object, is not there."""
-    code = _CODE.search(str(trouble))
-    return code is not None and code[1] in _GONE
-
-
-def explain_bucket_error(location: str, trouble: Exception) -> StorageError:
-    """Build our error from obstore's: the first line only, never the body of an answer.
-
-    Reasons: BucketMissing, StorageDenied, StorageUnreachable, StorageFull, StorageFailed.
-    Bodies are left out, as they may repeat key ids and signatures.
-    """
-    text = str(trouble)
-    said = text.partition("\n")[0].partition("<")[0].strip().rstrip(":")
-    found = _STATUS.search(text)
-    status = int(found[1]) if found else 0
-    code = _CODE.search(text)
-    said += f" ({code[1]})" if code else ""
-    if is_bucket_missing(trouble):
-        return StorageError(
-            "BucketMissing", f"{location}: there is no such bucket; it was removed or misspelt"
-        )
-    is_denied = isinstance(trouble, PermissionDeniedError | UnauthenticatedError)
-    if is_denied or status in DENIED:
-        return StorageError(
-            "StorageDenied", f"{location}: {said}; check the credentials and what they may do"
-        )
-    if status == FULL:
-        return StorageError("StorageFull", f"{location}: {said}; free some space")
-    if isinstance(trouble, TimeoutError) or status >= SERVER_ERROR or "HTTP error" in said:
-        return StorageError("StorageUnreachable", f"{location}: {said or 'no answer in time'}")
-    return StorageError("StorageFailed", f"{location}: {said}")
+        raise explain_unknown_store(url, refusal) from refusal
 
 
 def _open(url: str, scheme: str, access: BucketAccess) -> ObjectStore:

@@ -15,12 +15,8 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, ObjectStore
 
-from backup_engine.archive.bucket import (
-    BucketAccess,
-    explain_bucket_error,
-    is_bucket_missing,
-    open_bucket,
-)
+from backup_engine.archive.bucket import BucketAccess, open_bucket
+from backup_engine.archive.bucket_errors import explain_bucket_error, is_bucket_missing
 from backup_engine.archive.bucket_writing import UPLOAD_BYTES, BucketWriter
 from backup_engine.archive.errors import ArchiveExistsError, ArchiveMissingError, StorageError
 from backup_engine.archive.names import is_archive_name, parse_safe_name

@@ -35,14 +35,12 @@ _UNKNOWN: Final = {
 
 async def load_kubeconfig(path: Path) -> ClusterAccess:
     """Read the current context of a kubeconfig; raises ClusterSettingsError."""
+    content = await asyncio.to_thread(_read_document, path)
     try:
-        content = yaml.safe_load(await asyncio.to_thread(path.read_text))
         context = find_named(content, "contexts", content["current-context"])["context"]
         cluster = find_named(content, "clusters", context["cluster"])["cluster"]
         user = find_user(content, context.get("user"))
         url = str(cluster["server"]).rstrip("/")
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as trouble:
-        raise ClusterSettingsError(f"kubeconfig {path}: {trouble}") from trouble
     except KeyError as trouble:
         raise ClusterSettingsError(
             f"kubeconfig {path}: the current context cannot be used: {trouble} is missing"
@@ -75,6 +73,21 @@ async def load_kubeconfig(path: Path) -> ClusterAccess:
         proxy=cluster.get("proxy-url") or None,
         read_token=read_token,
     )
+
+
+def _read_document(path: Path) -> Any:  # noqa: ANN401 - YAML
+    try:
+        return yaml.safe_load(path.read_text())
+    except OSError as trouble:
+        raise ClusterSettingsError(f"kubeconfig {path}: {trouble.strerror or trouble}") from trouble
+    except (UnicodeDecodeError, yaml.YAMLError) as trouble:
+        # the cause is left out on purpose: a parser's message shows the line, and what is in it
+        raise ClusterSettingsError(f"kubeconfig {path}: no YAML{_find_line(trouble)}") from None
+
+
+def _find_line(trouble: Exception) -> str:
+    mark = trouble.problem_mark if isinstance(trouble, yaml.MarkedYAMLError) else None
+    return f", line {mark.line + 1}" if mark is not None else ""
 
 
 def find_named(kubeconfig: Section, section: str, name: str) -> Section:

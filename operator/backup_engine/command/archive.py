@@ -8,7 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from backup_engine.archive.errors import ArchiveError
+from backup_engine.archive.errors import ArchiveDamagedError, ArchiveError, ArchiveLockedError
 from backup_engine.cluster import ClusterError
 from backup_engine.command.diffing import add_diff_options, show_differences
 from backup_engine.command.extracting import add_extract_options, extract_objects
@@ -18,7 +18,7 @@ from backup_engine.command.keys import (
     generate_key,
     rewrap_archive,
 )
-from backup_engine.command.options import PROGRAM, TROUBLE, explain_trouble
+from backup_engine.command.options import PROGRAM, TROUBLE, ActionParser, explain_trouble
 from backup_engine.command.restoring import add_restore_options, restore_archive
 from backup_engine.command.showing import (
     add_list_options,
@@ -63,7 +63,9 @@ def add_archive_parser(subparsers: "Subparsers[argparse.ArgumentParser]") -> Non
     parser = subparsers.add_parser(
         "archive", help="look into archives, and restore, without an engine", description=text
     )
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions = parser.add_subparsers(
+        dest="action", required=True, metavar="ACTION", parser_class=ActionParser
+    )
     for name, (text, add_options, _) in ACTIONS.items():
         description = f"{text[0].upper()}{text[1:]}."
         add_options(actions.add_parser(name, help=text, description=description, epilog=_EPILOG))
@@ -73,7 +75,20 @@ async def run_archive(arguments: argparse.Namespace) -> int:
     """Run one subcommand and return the exit code; trouble is explained on stderr."""
     _, _, act = ACTIONS[arguments.action]
     try:
-        return await explain_trouble(act(arguments), ArchiveError, ClusterError, RestoreError)
+        return await explain_trouble(
+            act(arguments), ArchiveError, ClusterError, RestoreError, say=_explain
+        )
     except ValueError as trouble:  # a name that no archive can have
         sys.stderr.write(f"{PROGRAM}: {getattr(arguments, 'url', '')}: {trouble}\n")
     return TROUBLE
+
+
+def _explain(trouble: Exception) -> str:
+    match trouble:
+        case ArchiveLockedError(reason="IdentityMissing"):
+            return f"{trouble}: --identity FILE"
+        case ArchiveDamagedError():
+            advice = "use another archive, or a sound copy of this one"
+            return f"{trouble}; the archive is damaged ({trouble.reason}): {advice}"
+        case _:
+            return str(trouble)

@@ -17,7 +17,7 @@ from backup_engine.command.options import (
     DIFFERENT,
     DONE,
     UsageProblemError,
-    add_identity_option,
+    add_access_options,
     add_trust_options,
     open_archive,
     print_text,
@@ -43,7 +43,7 @@ def add_diff_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", choices=("text", "json"), default="text", help="form of the answer"
     )
-    add_identity_option(parser)
+    add_access_options(parser)
     add_trust_options(parser)
 
 

@@ -17,7 +17,7 @@ from backup_engine.command.options import (
     PROGRAM,
     TROUBLE,
     UsageProblemError,
-    add_identity_option,
+    add_access_options,
     add_trust_options,
     open_archive,
     print_text,
@@ -62,7 +62,7 @@ def add_extract_options(parser: argparse.ArgumentParser) -> None:
         help="ndjson (default): one object a line, to the byte as stored; with --to: yaml"
         " (default) or json",
     )
-    add_identity_option(parser)
+    add_access_options(parser)
     add_trust_options(parser)
 
 

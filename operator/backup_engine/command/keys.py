@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,12 +13,14 @@ from backup_engine.archive.encryption import (
     write_private,
 )
 from backup_engine.archive.errors import KeyFileError
+from backup_engine.archive.names import is_archive_name
 from backup_engine.archive.protection import Protection
 from backup_engine.archive.rewrapping import rewrap
 from backup_engine.archive.signing_directory import SigningDirectory
 from backup_engine.command.options import (
     DONE,
-    add_identity_option,
+    PROGRAM,
+    add_access_options,
     add_trust_options,
     open_place,
     print_text,
@@ -40,7 +43,7 @@ def add_rewrap_options(parser: argparse.ArgumentParser) -> None:
     """Fill the parser of ``rewrap``."""
     parser.add_argument("url", help="URL or path of the archive to copy")
     parser.add_argument("target", help="URL or path of the copy, which must not exist")
-    add_identity_option(parser)
+    add_access_options(parser)
     add_trust_options(parser)
     parser.add_argument(
         "--recipient",
@@ -95,18 +98,23 @@ async def rewrap_archive(arguments: argparse.Namespace) -> int:
             trust = await asyncio.to_thread(
                 directory.load_trust, is_signature_required=not arguments.accept_unsigned
             )
-    store, name = open_place(arguments.target)
+    store, name = open_place(arguments, arguments.target)
     manifest = await rewrap(
-        open_place(arguments.url),
+        open_place(arguments, arguments.url),
         (store, name),
         Protection(Recipients(keys), signer),
         trust=trust,
         identities=await read_identities(arguments),
     )
-    totals = manifest.totals
+    totals, count = manifest.totals, len(set(keys))
+    if not is_archive_name(name):
+        sys.stderr.write(
+            f"{PROGRAM}: {name}: 'archive list' and engines look for archives by the name"
+            " backup.….tar\n"
+        )
     await print_text(
         f"{store.location(name)}: {totals.objects} objects in {totals.parts} parts, encrypted to"
-        f" {len(set(keys))} recipients, {'signed' if signer else 'not signed'}\n"
+        f" {count} recipient{'s' if count > 1 else ''}, {'signed' if signer else 'not signed'}\n"
     )
     return DONE
 

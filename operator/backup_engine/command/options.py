@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from backup_engine.archive.encryption import Identities, load_identities
 from backup_engine.archive.errors import SigningError
 from backup_engine.archive.reading import ArchiveReader
-from backup_engine.archive.store import ArchiveStore
+from backup_engine.archive.store import ArchiveStore, BucketAccess
 from backup_engine.archive.trust import Trust, load_trust
 
 DONE: Final = 0
@@ -20,6 +20,31 @@ DIFFERENT: Final = 1
 USAGE: Final = 2
 TROUBLE: Final = 3
 PROGRAM: Final = "backup_engine"
+PATIENCE_S: Final = 20.0  # with a bucket that does not answer: somebody is waiting
+
+
+class ActionParser(argparse.ArgumentParser):
+    """Parses a subcommand: options may stand between its positional arguments.
+
+    argparse alone takes ``URL --identity F KIND`` for one argument too many where KIND is optional.
+    """
+
+    _is_within = False
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Parse all, or end the program with this subcommand's usage."""
+        if self._is_within:
+            return super().parse_known_args(args, namespace)
+        self._is_within = True
+        try:
+            found, unknown = self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._is_within = False
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
 
 
 class UsageProblemError(Exception):
@@ -37,14 +62,29 @@ def split_archive_url(place: str) -> tuple[str, str]:
     return store, name
 
 
-def open_place(place: str) -> tuple[ArchiveStore, str]:
-    """Return the store of one archive, opened, and the archive's name."""
+def open_store(arguments: argparse.Namespace, url: str) -> ArchiveStore:
+    """Open the store at ``url`` with the credentials that were named; raises StorageError."""
+    return ArchiveStore.open(url, BucketAccess(arguments.credentials_file, PATIENCE_S))
+
+
+def open_place(arguments: argparse.Namespace, place: str) -> tuple[ArchiveStore, str]:
+    """Return the store of one archive, opened, and the archive's name; raises StorageError."""
     url, name = split_archive_url(place)
-    return ArchiveStore.open(url), name
+    return open_store(arguments, url), name
 
 
-def add_identity_option(parser: argparse.ArgumentParser) -> None:
-    """Add ``--identity``."""
+def add_credentials_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--credentials-file``."""
+    parser.add_argument(
+        "--credentials-file",
+        type=Path,
+        metavar="F",
+        help="credentials of the bucket (default: the environment, as the vendor's tools have it)",
+    )
+
+
+def add_access_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--identity`` and ``--credentials-file``."""
     parser.add_argument(
         "--identity",
         type=Path,
@@ -53,6 +93,7 @@ def add_identity_option(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="age identity file that opens encrypted archives; repeatable",
     )
+    add_credentials_option(parser)
 
 
 def add_trust_options(parser: argparse.ArgumentParser) -> None:
@@ -70,7 +111,7 @@ def add_trust_options(parser: argparse.ArgumentParser) -> None:
 
 async def open_archive(arguments: argparse.Namespace, place: str) -> ArchiveReader:
     """Open the archive at ``place`` with the keys that were named; raises ArchiveError."""
-    store, name = open_place(place)
+    store, name = open_place(arguments, place)
     return await ArchiveReader.open(
         store.reader(name),
         trust=await read_trust(arguments),

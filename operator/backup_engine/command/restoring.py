@@ -18,7 +18,7 @@ from backup_engine.command.options import (
     DONE,
     PROGRAM,
     TROUBLE,
-    add_identity_option,
+    add_access_options,
     add_trust_options,
     open_archive,
     print_text,
@@ -71,7 +71,7 @@ def add_restore_options(parser: argparse.ArgumentParser) -> None:
     go.add_argument("--approve", metavar="DIGEST", help="restore if the plan has this digest")
     go.add_argument("--yes", action="store_true", help="restore whatever the plan is")
     add("-o", "--output", choices=("text", "json"), default="text", help="form of the answer")
-    add_identity_option(parser)
+    add_access_options(parser)
     add_trust_options(parser)
 
 

@@ -25,11 +25,12 @@ from backup_engine.command.options import (
     DONE,
     PROGRAM,
     TROUBLE,
-    add_identity_option,
+    add_access_options,
     add_trust_options,
     build_store_url,
     open_archive,
     open_place,
+    open_store,
     print_text,
     read_identities,
     read_trust,
@@ -47,7 +48,7 @@ def add_list_options(parser: argparse.ArgumentParser) -> None:
         "url", help="archive URL or directory, e.g. file:///var/lib/engine/archives"
     )
     _add_output(parser, "text", "json")
-    add_identity_option(parser)
+    add_access_options(parser)
 
 
 def add_show_options(parser: argparse.ArgumentParser) -> None:
@@ -67,7 +68,7 @@ def add_show_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="print the whole manifest; with a kind and name: JSON instead of YAML",
     )
-    add_identity_option(parser)
+    add_access_options(parser)
     add_trust_options(parser)
 
 
@@ -75,20 +76,20 @@ def add_verify_options(parser: argparse.ArgumentParser) -> None:
     """Fill the parser of ``verify``."""
     parser.add_argument("url", help="URL or path of one archive")
     _add_output(parser, "text", "json")
-    add_identity_option(parser)
+    add_access_options(parser)
     add_trust_options(parser)
 
 
 async def list_archives(arguments: argparse.Namespace) -> int:
     """List a store, an archive a line; what cannot be read says why in its place."""
-    store = ArchiveStore.open(build_store_url(arguments.url))
+    store = open_store(arguments, build_store_url(arguments.url))
     identities = await read_identities(arguments)
     found = [await _describe(store, name, identities) for name in await store.list_names()]
     if arguments.output == "json":
         await print_text(json.dumps(found, indent=2) + "\n")
         return DONE
     if not found:
-        sys.stderr.write(f"{PROGRAM}: {arguments.url}: no archives\n")
+        sys.stderr.write(f"{PROGRAM}: {arguments.url}: no archives (backup.….tar)\n")
         return DONE
     rows = [("NAME", "INITIATED", "SIZE", "KINDS", "OBJECTS", "STATE")]
     rows += [
@@ -140,7 +141,7 @@ async def show_archive(arguments: argparse.Namespace) -> int:
 async def verify(arguments: argparse.Namespace) -> int:
     """Verify an archive; exit code 3 if it is not valid."""
     verdict = await verify_archive(
-        *open_place(arguments.url),
+        *open_place(arguments, arguments.url),
         trust=await read_trust(arguments),
         identities=await read_identities(arguments),
     )
@@ -201,7 +202,7 @@ def build_clear_summary(header: Header, size_bytes: int) -> str:
 
 
 async def _show_summary(arguments: argparse.Namespace) -> int:
-    store, name = open_place(arguments.url)
+    store, name = open_place(arguments, arguments.url)
     sealed = await SealedArchive.open(store.reader(name))
     if sealed.is_encrypted and not arguments.identity and not arguments.json:
         table = await sealed.read_table(await read_trust(arguments))

@@ -23,7 +23,9 @@ from backup_engine.command.layout import build_table, format_moment, format_size
 from backup_engine.command.options import (
     DONE,
     PROGRAM,
+    ActionParser,
     UsageProblemError,
+    add_credentials_option,
     build_store_url,
     explain_trouble,
     print_text,
@@ -51,7 +53,9 @@ def add_volumes_parser(subparsers: "argparse._SubParsersAction[argparse.Argument
     parser = subparsers.add_parser(
         "volumes", help="look into repositories of volumes, and restore", description=text
     )
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions = parser.add_subparsers(
+        dest="action", required=True, metavar="ACTION", parser_class=ActionParser
+    )
     for name, (text, add_options, _) in ACTIONS.items():
         description = f"{text[0].upper()}{text[1:]}."
         action = actions.add_parser(name, help=text, description=description, epilog=_EPILOG)
@@ -264,12 +268,7 @@ def _add_access(parser: argparse.ArgumentParser) -> None:
         help=f"file with the repository's password (default: ${PASSWORD_VARIABLE})",
     )
     add("--kopia", metavar="PATH", help="the kopia to run (default: on PATH)")
-    add(
-        "--credentials-file",
-        type=Path,
-        metavar="F",
-        help="credentials of the bucket (default: the environment, as the AWS tools have it)",
-    )
+    add_credentials_option(parser)
 
 
 def _add_output(parser: argparse.ArgumentParser) -> None:

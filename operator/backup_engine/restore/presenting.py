@@ -77,9 +77,20 @@ def build_outcome_document(outcome: RestoreOutcome) -> dict[str, Any]:
     }
 
 
+_DONE: Final = {
+    Action.CREATE: "created",
+    Action.UPDATE: "updated",
+    Action.RECREATE: "recreated",
+    Action.UNCHANGED: "unchanged",
+    Action.CONFLICT: "kept as they were",
+    Action.UNSUPPORTED: "unsupported",
+    Action.SKIPPED: "skipped",
+}
+
+
 def build_outcome_text(outcome: RestoreOutcome) -> str:
     """Say what was done in one line, then one line per object that failed."""
-    done = [f"{count} {action.value}" for action, count in outcome.done.items() if count]
+    done = [f"{count} {_DONE[action]}" for action, count in outcome.done.items() if count]
     said = [*done, f"{outcome.failed} failed", f"{outcome.remaining} remaining"]
     errors = [f"failed  {error.key}: {error.reason}: {error.message}" for error in outcome.errors]
     ended = [f"ended early: {outcome.interruption}"] if outcome.interruption else []
