@@ -22,8 +22,8 @@ REFUSED = "in 2ms - Server returned non-2xx status code: 403 Forbidden"
             "StorageDenied",
             (
                 "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a"
-                " credentials file; workload identity, asked for at http://169.254.169.254, gave none"
-                " (status 403 Forbidden)"
+                " credentials file; workload identity, asked for at http://169.254.169.254, gave"
+                " none (status 403 Forbidden)"
             ),
         ),
         (
@@ -34,7 +34,8 @@ REFUSED = "in 2ms - Server returned non-2xx status code: 403 Forbidden"
             "StorageDenied",
             (
                 "refused (status 403 Forbidden, SignatureDoesNotMatch); check the credentials and"
-                " what they may do (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a credentials file)"
+                " what they may do (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a credentials"
+                " file)"
             ),
         ),
         (
