@@ -1,0 +1,199 @@
+"""A list of many records as a request to the engine, and as the SQL that a person would write.
+
+Whole requests stand beside the statements that they need, run on the bare driver: the page with the
+members of a backup, and the count that ``Content-Range`` shows. That is the least that any server
+does for such an answer. Before each of them something is committed, so that the engine has to
+count, too. A bare FastAPI route is asked in turn with them: where a database answers in less than
+the way to a server and back takes, that way is what a list is compared with.
+"""
+
+import asyncio
+import contextlib
+import re
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import aiosqlite
+import asyncpg
+from sqlalchemy import make_url
+
+from backup_api.backups import RECORD_MEMBERS
+from localengine import BACKUPS as PATH
+from localengine import TOKEN
+from server_process import server
+
+WARM_UP: Final = 8  # rounds that do not count: PostgreSQL settles on a plan after five
+COLUMNS: Final = ", ".join(
+    "initiated_by" if member == "intiated_by" else member for member in RECORD_MEMBERS
+)
+LEAST_S: Final = 2.0  # that each list is measured for
+PAGE: Final = 50
+LARGEST_RATIO: Final = 3.0
+"""Of a list's p95 to that of its bare SQL, or of a bare route, which no server is faster than."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One row of the second table; 95th percentiles in milliseconds."""
+
+    database: str
+    what: str
+    request_p95_ms: float
+    sql_p95_ms: float
+    route_p95_ms: float
+
+    @property
+    def ratio(self) -> float:
+        """The request's p95 as a multiple of the bare SQL's."""
+        return self.request_p95_ms / self.sql_p95_ms
+
+    @property
+    def is_within_budget(self) -> bool:
+        """Whether the request takes little more than what it cannot do without."""
+        return self.request_p95_ms <= LARGEST_RATIO * max(self.sql_p95_ms, self.route_p95_ms)
+
+
+LISTS: Final[dict[str, tuple[dict[str, str], str, str]]] = {
+    "page of 50": ({}, "true", "id"),
+    "page of 50 at 50 000": ({"Range": "items=50000-50049"}, "true", "id"),
+    "status = and size >": (
+        {"filter": 'status = "SUCCESS" and size_on_disk > 90000'},
+        "status = 'SUCCESS' AND size_on_disk > 90000",
+        "id",
+    ),
+    "like": ({"filter": 'name like "r99%"'}, "name LIKE 'r99%'", "id"),
+    "is null": ({"filter": "time_completed is null"}, "time_completed IS NULL", "id"),
+    "in": ({"filter": "id in (5, 50, 500, 5000)"}, "id IN (5, 50, 500, 5000)", "id"),
+    "sort by time": ({"sort": "-time_initiated"}, "true", "time_initiated DESC, id"),
+    "sort by name": ({"sort": "+name"}, "true", "name, id"),
+}
+"""Query, and the WHERE and ORDER BY that a person would write for it."""
+
+CHANGE: Final = (
+    "INSERT INTO ended_sessions (id, until) VALUES ('the bench', 0)"
+    " ON CONFLICT (id) DO UPDATE SET until = ended_sessions.until + 1"
+)
+"""Commits something, which ends what was known of the lengths of lists."""
+
+
+Fetch = Callable[[str], Awaitable[Sequence[Any]]]
+"""Runs one SELECT on a driver and takes all of its rows."""
+
+
+@contextlib.asynccontextmanager
+async def bare_driver(database_url: str) -> AsyncIterator[Fetch]:
+    """Open the database without SQLAlchemy and without the engine."""
+    url = make_url(database_url)
+    if url.get_backend_name() == "sqlite":
+        async with aiosqlite.connect(url.database or "", isolation_level=None) as sqlite:
+            await sqlite.execute("PRAGMA case_sensitive_like = ON")
+
+            async def fetch_all(query: str) -> Sequence[Any]:
+                return list(await sqlite.execute_fetchall(query))
+
+            yield fetch_all
+        return
+    plain = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    postgres = await asyncpg.connect(plain)
+    try:
+
+        async def fetch(query: str) -> Sequence[Any]:
+            rows: Sequence[Any] = await postgres.fetch(query)
+            return rows
+
+        yield fetch
+    finally:
+        await postgres.close()
+
+
+async def time_once(work: Callable[[], Awaitable[object]]) -> float:
+    """Tell how long ``work`` takes, in ms."""
+    began = time.perf_counter()
+    await work()
+    return 1000 * (time.perf_counter() - began)
+
+
+async def compare_lists(name: str, database_url: str, rounds: int) -> list[Listed]:
+    """Measure each list as a request, and as SQL through the driver."""
+    async with (
+        server("engine", database_url) as engine,
+        server("bare") as bare,
+        bare_driver(database_url) as fetch,
+    ):
+        return [await compare_list(name, what, engine, bare, rounds, fetch) for what in LISTS]
+
+
+@contextlib.asynccontextmanager
+async def open_asking(
+    url: str, path_and_query: str, items: str
+) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """Connect to a server; what is yielded asks it for the same each time."""
+    host, port = url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    lines = (f"GET {path_and_query} HTTP/1.1", f"Host: {host}", f"SEC: {TOKEN}", f"Range: {items}")
+    sent = "\r\n".join((*lines, "", "")).encode()
+    try:
+        yield lambda: ask_raw(reader, writer, sent)
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
+
+async def ask_raw(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes
+) -> None:
+    """Send a request and read the answer: a client that costs next to nothing itself."""
+    writer.write(request)
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = re.search(rb"content-length: (\d+)", head)
+    if length is None:
+        raise RuntimeError(head.decode())
+    body = await reader.readexactly(int(length[1]))
+    if not head.startswith(b"HTTP/1.1 200 "):
+        raise RuntimeError(f"{head.decode()}{body.decode()[:300]}")
+
+
+async def compare_list(
+    name: str, what: str, engine: str, bare: str, rounds: int, fetch: Fetch
+) -> Listed:
+    """Measure one list all ways, in turns, for the machine's mood changes."""
+    query, where, order = LISTS[what]
+    asked = dict(query)
+    items = asked.pop("Range", "items=0-49")
+    first = items.partition("=")[2].partition("-")[0]
+    tail = f"ORDER BY {order} LIMIT {PAGE} OFFSET {first}"
+    page = f"SELECT {COLUMNS} FROM backups WHERE {where} {tail}"  # noqa: S608 - our own words
+    count = f"SELECT count(*) FROM backups WHERE {where}"  # noqa: S608
+
+    async def ask_database() -> None:
+        await fetch(page)
+        await fetch(count)
+
+    async with (
+        open_asking(engine, f"{PATH}?{urlencode(asked)}", items) as ask_engine,
+        open_asking(bare, "/one/1", items) as ask_bare,
+    ):
+        ways = {"request": ask_engine, "SQL": ask_database, "route": ask_bare}
+        took: dict[str, list[float]] = {way: [] for way in ways}
+
+        async def take_turns() -> None:
+            for way, ask in ways.items():
+                await fetch(CHANGE)
+                took[way].append(await time_once(ask))
+
+        for _ in range(WARM_UP):
+            await take_turns()
+        for durations in took.values():
+            durations.clear()
+        end = time.perf_counter() + LEAST_S  # of a quick list, forty are few for a percentile
+        while len(took["SQL"]) < rounds or time.perf_counter() < end:
+            await take_turns()
+    return Listed(name, what, p95(took["request"]), p95(took["SQL"]), p95(took["route"]))
+
+
+def p95(took: list[float]) -> float:
+    """Return the 95th percentile."""
+    return round(sorted(took)[int(len(took) * 0.95)], 2)
