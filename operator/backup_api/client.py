@@ -14,13 +14,13 @@ from backup_api.calls.hosts import HostCalls
 from backup_api.calls.restores import RestoreCalls
 from backup_api.exchange import ClientOptions, Exchange
 from backup_api.extensions.archive_calls import ArchiveCalls
-from backup_api.extensions.engine import EngineCalls
-from backup_api.extensions.hooks import HookCalls
-from backup_api.extensions.hosts import EngineHostCalls
+from backup_api.extensions.engine_calls import EngineCalls
+from backup_api.extensions.hook_calls import HookCalls
+from backup_api.extensions.host_calls import EngineHostCalls
 from backup_api.extensions.restore_calls import EngineRestoreCalls
-from backup_api.extensions.verification import VerificationCalls
-from backup_api.extensions.volume_plans import VolumePlanCalls
-from backup_api.extensions.volumes import VolumeCalls
+from backup_api.extensions.verification_calls import VerificationCalls
+from backup_api.extensions.volume_calls import VolumeCalls
+from backup_api.extensions.volume_plan_calls import VolumePlanCalls
 
 __all__ = ["PAGE_LENGTH", "BackupApiClient", "ClientOptions"]
 

@@ -32,15 +32,33 @@ from backup_api import (
 from backup_api.endpoints import ENDPOINTS, Endpoint
 from backup_api.errors import EndpointErrors, ErrorClass, FrameworkErrors
 from backup_api.exceptions import BackupApiError
-from backup_api.extensions import archive_calls, archives, restore_calls, verification
+from backup_api.extensions import (
+    archive_calls,
+    archives,
+    engine_calls,
+    hook_calls,
+    hooks,
+    host_calls,
+    restore_calls,
+    verification,
+    verification_calls,
+    volume_calls,
+    volume_plan_calls,
+    volume_plans,
+    volume_targets,
+    volumes,
+)
 from backup_api.extensions import engine as extension_engine
 from backup_api.extensions import hosts as extension_hosts
 from backup_api.extensions import restores as extension_restores
 from backup_api.extensions.archives import ARCHIVE_EXTENSION
 from backup_api.extensions.engine import DESCRIBE_ENGINE
+from backup_api.extensions.hooks import LIST_BACKUP_HOOKS
 from backup_api.extensions.hosts import LIST_ENGINE_HOSTS
 from backup_api.extensions.restores import RESTORE_EXTENSION
 from backup_api.extensions.verification import VERIFICATION_EXTENSION
+from backup_api.extensions.volume_plans import PLAN_VOLUME_RESTORE
+from backup_api.extensions.volumes import VOLUME_ENDPOINTS
 from backup_api.recipes import (
     backing_up,
     configuring,
@@ -74,6 +92,9 @@ EVERY_ENDPOINT = (
     *RESTORE_EXTENSION,
     *ARCHIVE_EXTENSION,
     *VERIFICATION_EXTENSION,
+    *VOLUME_ENDPOINTS,
+    LIST_BACKUP_HOOKS,
+    PLAN_VOLUME_RESTORE,
 )
 
 WITHOUT_TEXT = {(422, code) for code in (1022, 1023, 1024, 1034, 1035, 1036, 1037)}
@@ -244,9 +265,10 @@ PUBLIC: dict[ModuleType, set[str]] = {
     waiting: {"Waiting", "is_passing"},
     servers: {"GetServerErrors", "ListServersErrors", "ServerRecord"},
     tunnels: {"ChangeTunnel", "ChangeTunnelErrors", "ListTunnelsErrors", "TunnelRecord"},
-    extension_engine: {"DescribeEngineErrors", "EngineCalls", "EngineDescription"},
+    engine_calls: {"EngineCalls"},
+    extension_engine: {"DescribeEngineErrors", "EngineDescription"},
+    host_calls: {"EngineHostCalls"},
     extension_hosts: {
-        "EngineHostCalls",
         "EngineHostRecord",
         "EngineHostType",
         "ListEngineHostsErrors",
@@ -307,12 +329,31 @@ PUBLIC: dict[ModuleType, set[str]] = {
         "ObjectDifference",
         "ReadArchiveErrors",
     },
+    hook_calls: {"HookCalls"},
+    hooks: {"BackupHook", "HookInPod", "HookStage", "HookStatus", "ListBackupHooksErrors"},
+    verification_calls: {"VerificationCalls"},
+    volume_calls: {"VolumeCalls"},
+    volume_plan_calls: {"VolumePlanCalls"},
+    volume_plans: {"PlannedVolume", "VolumePlan"},
+    volume_targets: {"TargetState"},
+    volumes: {
+        "BackupVolume",
+        "CancelVolumeRestoreErrors",
+        "CreateVolumeRestore",
+        "CreateVolumeRestoreErrors",
+        "ListBackupVolumesErrors",
+        "ReadVolumeRestoreErrors",
+        "RestoredVolume",
+        "VolumeRestoreRecord",
+        "VolumeRestoreStatus",
+        "VolumeStatus",
+        "VolumeWish",
+    },
     verification: {
         "BackupVerification",
         "GetVerificationErrors",
         "StartVerificationErrors",
         "ValidityCriterion",
-        "VerificationCalls",
         "VerificationDepth",
         "VerificationVerdict",
     },

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from backup_engine.archive.bucket import CredentialsFile
+from backup_engine.archive.credentials_file import CredentialsFile
 from backup_engine.archive.errors import ArchiveExistsError, ArchiveMissingError, StorageError
 from backup_engine.archive.segments import ResumableWriter
 from backup_engine.archive.store import UPLOAD_BYTES, ArchiveStore, BucketAccess

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from backup_api.extensions.volume_plans import TargetState
+from backup_api.extensions.volume_targets import TargetState
 from backup_engine.cluster import ClusterConnection
 from backup_engine.host_definition import VolumeSelection, VolumeSnapshotMode
 from backup_engine.volumes.errors import VolumeError

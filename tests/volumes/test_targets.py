@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from backup_api.extensions.volume_plans import TargetState
+from backup_api.extensions.volume_targets import TargetState
 from backup_engine.volumes.claims import parse_quantity, see_claim, see_new_claim
 from backup_engine.volumes.errors import VolumeError
 from backup_engine.volumes.targets import TargetSeen, TargetWish, check_writable, judge_target

@@ -1,14 +1,9 @@
 """How the in-cluster engine introduces itself: GET /backup_engine."""
 
-from http import HTTPStatus
 from typing import Final
 
-from pydantic import TypeAdapter
-
-from backup_api.calls.calling import Calls
 from backup_api.endpoints import Endpoint
 from backup_api.errors import FINAL, TRANSIENT, EndpointErrors
-from backup_api.exceptions import MalformedAnswerError, RefusedError
 from backup_api.extensions.paths import EXTENSIONS
 from backup_api.wire import WireRecord
 
@@ -44,18 +39,3 @@ class DescribeEngineErrors(EndpointErrors):
 
 
 DESCRIBE_ENGINE: Final = Endpoint("GET", EXTENSIONS, 200, DescribeEngineErrors)
-
-_DESCRIPTION: Final = TypeAdapter(EngineDescription)
-
-
-class EngineCalls(Calls):
-    """Ask a server whether it is an in-cluster engine."""
-
-    async def find_engine(self) -> EngineDescription | None:
-        """Find out what the in-cluster engine serves; None: the server is an appliance (404)."""
-        try:
-            return await self._get(DESCRIBE_ENGINE, _DESCRIPTION)
-        except (RefusedError, MalformedAnswerError) as trouble:  # an appliance may answer HTML
-            if trouble.http_status == HTTPStatus.NOT_FOUND:
-                return None
-            raise

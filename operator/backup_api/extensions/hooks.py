@@ -3,9 +3,6 @@
 from enum import StrEnum
 from typing import Annotated, Final
 
-from pydantic import TypeAdapter
-
-from backup_api.calls.calling import Calls
 from backup_api.endpoints import Endpoint
 from backup_api.errors import FINAL, TRANSIENT, EndpointErrors
 from backup_api.extensions.paths import EXTENSION_BACKUPS
@@ -69,13 +66,3 @@ class ListBackupHooksErrors(EndpointErrors):
 LIST_BACKUP_HOOKS: Final = Endpoint(
     "GET", EXTENSION_BACKUPS + "/{id}/hooks", 200, ListBackupHooksErrors
 )
-
-_HOOKS: Final = TypeAdapter(tuple[BackupHook, ...])
-
-
-class HookCalls(Calls):
-    """Ask for the hooks of a DATA backup."""
-
-    async def list_backup_hooks(self, backup_id: int) -> tuple[BackupHook, ...]:
-        """List the hooks in the order of their running; none: nothing was to be run."""
-        return await self._get(LIST_BACKUP_HOOKS, _HOOKS, ids={"id": backup_id})

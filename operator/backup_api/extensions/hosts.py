@@ -3,9 +3,6 @@
 from enum import StrEnum
 from typing import Annotated, Final
 
-from pydantic import TypeAdapter
-
-from backup_api.calls.calling import Calls
 from backup_api.endpoints import Endpoint
 from backup_api.errors import TRANSIENT, EndpointErrors
 from backup_api.extensions.paths import EXTENSION_HOSTS
@@ -51,13 +48,3 @@ class ListEngineHostsErrors(EndpointErrors):
 
 
 LIST_ENGINE_HOSTS: Final = Endpoint("GET", EXTENSION_HOSTS, 200, ListEngineHostsErrors)
-
-_HOSTS: Final = TypeAdapter(tuple[EngineHostRecord, ...])
-
-
-class EngineHostCalls(Calls):
-    """Ask the in-cluster engine for its hosts with all that it knows."""
-
-    async def list_engine_hosts(self) -> tuple[EngineHostRecord, ...]:
-        """List every host by ascending id; RefusedError 404/1 from an appliance."""
-        return await self._get(LIST_ENGINE_HOSTS, _HOSTS)

@@ -6,9 +6,6 @@ The record's ``is_valid`` says no more than yes or no (spec §3.0); this is the 
 from enum import StrEnum
 from typing import Annotated, Final
 
-from pydantic import TypeAdapter
-
-from backup_api.calls.calling import Calls
 from backup_api.endpoints import Endpoint
 from backup_api.errors import FINAL, TRANSIENT, EndpointErrors
 from backup_api.extensions.paths import EXTENSION_BACKUPS
@@ -97,21 +94,3 @@ START_VERIFICATION: Final = Endpoint("POST", _PATH, 202, StartVerificationErrors
 
 VERIFICATION_EXTENSION: Final = (GET_VERIFICATION, START_VERIFICATION)
 """Every endpoint of this extension."""
-
-_VERIFICATION: Final = TypeAdapter(BackupVerification)
-
-
-class VerificationCalls(Calls):
-    """Ask what is known of an archive, and have it looked at."""
-
-    async def get_verification(self, backup_id: int) -> BackupVerification:
-        """Get what is known; RefusedError 404/1 from a server without this extension."""
-        return await self._get(GET_VERIFICATION, _VERIFICATION, ids={"id": backup_id})
-
-    async def start_verification(self, backup_id: int) -> BackupVerification:
-        """Ask for a look at every byte, soon; asking again while one is due changes nothing.
-
-        Poll get_verification until ``time_requested`` is None and compare ``time_verified``.
-        """
-        answer = await self._exchange.send(START_VERIFICATION, ids={"id": backup_id})
-        return answer.parsed(_VERIFICATION)

@@ -1,27 +1,12 @@
 """The plan of a restore of volumes: what would be written where. Nothing is stored, or changed."""
 
-from enum import StrEnum
 from typing import Annotated, Final
 
-from pydantic import TypeAdapter
-
-from backup_api.calls.calling import Calls
 from backup_api.endpoints import Endpoint
 from backup_api.extensions.paths import EXTENSIONS
-from backup_api.extensions.volumes import CreateVolumeRestore, CreateVolumeRestoreErrors
+from backup_api.extensions.volume_targets import TargetState
+from backup_api.extensions.volumes import CreateVolumeRestoreErrors
 from backup_api.wire import WireRecord, known_word
-
-
-class TargetState(StrEnum):
-    """What is at the place that a volume is to be restored to.
-
-    PRESENT: a claim is there; whether it is empty is seen only once a mover has it mounted.
-    """
-
-    ABSENT = "ABSENT"
-    EMPTY = "EMPTY"
-    NOT_EMPTY = "NOT_EMPTY"
-    PRESENT = "PRESENT"
 
 
 class PlannedVolume(WireRecord):
@@ -67,13 +52,3 @@ class VolumePlan(WireRecord):
 PLAN_VOLUME_RESTORE: Final = Endpoint(
     "POST", EXTENSIONS + "/volume_plans", 200, CreateVolumeRestoreErrors
 )
-
-_PLAN: Final = TypeAdapter(VolumePlan)
-
-
-class VolumePlanCalls(Calls):
-    """Ask what a restore of volumes would do."""
-
-    async def plan_volume_restore(self, body: CreateVolumeRestore) -> VolumePlan:
-        """Plan a restore; refusals are those of creating it. Harmless to repeat."""
-        return await self._post(PLAN_VOLUME_RESTORE, _PLAN, body)

@@ -1,8 +1,7 @@
 """How a bucket is reached: its URL, credentials and patience."""
 
-import configparser
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -11,14 +10,14 @@ from obstore.exceptions import BaseError
 from obstore.store import ObjectStore, from_url
 
 from backup_engine.archive.bucket_errors import explain_unknown_store
+from backup_engine.archive.credentials_file import CredentialsFile
 from backup_engine.archive.errors import StorageError
 
 if TYPE_CHECKING:  # obstore has these for type checkers only
-    from obstore.store import RetryConfig, S3Config, S3Credential
+    from obstore.store import RetryConfig, S3Config
 
 _FIRST_PAUSE: Final = timedelta(milliseconds=200)
 _LONGEST_PAUSE: Final = timedelta(seconds=5)
-_REREAD: Final = timedelta(minutes=5)
 _SILENT_SCHEMES: Final = frozenset({"memory"})  # no network, so neither patience nor credentials
 
 
@@ -79,35 +78,3 @@ def _open(url: str, scheme: str, access: BucketAccess) -> ObjectStore:
     raise StorageError(
         "StoreUnknown", f"archive URL {url!r}: a credentials file serves s3:// and gs:// only"
     )
-
-
-class CredentialsFile:
-    """Reads an AWS credentials file whenever obstore asks; messages never show what is in it."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-
-    def __call__(self) -> "S3Credential":
-        """Return what the file holds now, to be asked for again soon; raises StorageError."""
-        parser = configparser.ConfigParser(interpolation=None, default_section="")
-        try:
-            parser.read_string(self._file.read_text(encoding="utf-8"))
-            profile = parser["default"]
-            return {
-                "access_key_id": profile["aws_access_key_id"],
-                "secret_access_key": profile["aws_secret_access_key"],
-                "token": profile.get("aws_session_token"),
-                "expires_at": datetime.now(UTC) + _REREAD,
-            }
-        except OSError as trouble:
-            raise self._unusable(trouble.strerror or "cannot be read") from trouble
-        except (configparser.Error, KeyError, UnicodeDecodeError):
-            # the cause is left out on purpose: a parser's message shows the line
-            raise self._unusable("is not as expected") from None
-
-    def _unusable(self, what: str) -> StorageError:
-        return StorageError(
-            "CredentialsUnreadable",
-            f"credentials file {self._file}: {what}; expected a section [default] with"
-            " aws_access_key_id and aws_secret_access_key",
-        )

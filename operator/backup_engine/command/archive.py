@@ -28,6 +28,7 @@ from backup_engine.command.showing import (
     show_archive,
     verify,
 )
+from backup_engine.command.summaries import SUMMARIES
 from backup_engine.restore.errors import RestoreError
 
 Action = Callable[[argparse.Namespace], Awaitable[int]]
@@ -60,9 +61,7 @@ Subparsers = argparse._SubParsersAction  # noqa: SLF001 - argparse has no public
 def add_archive_parser(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
     """Add ``archive`` and its subcommands."""
     text = "Look into archives, and restore from them, without an engine."
-    parser = subparsers.add_parser(
-        "archive", help="look into archives, and restore, without an engine", description=text
-    )
+    parser = subparsers.add_parser("archive", help=SUMMARIES["archive"], description=text)
     actions = parser.add_subparsers(
         dest="action", required=True, metavar="ACTION", parser_class=ActionParser
     )

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from backup_engine.command.summaries import SUMMARIES
 from backup_engine.environment import PREFIX
 from backup_engine.volumes.object_lock import DEFAULT_DAYS
 
@@ -13,7 +14,7 @@ def add_serve_parser(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
     """Add ``serve``; an option left out is taken from the environment."""
     parser = subparsers.add_parser(
         "serve",
-        help="serve the API",
+        help=SUMMARIES["serve"],
         description=f"Each option can also be set as environment variable {PREFIX}….",
         argument_default=argparse.SUPPRESS,
     )

@@ -30,6 +30,7 @@ from backup_engine.command.options import (
     explain_trouble,
     print_text,
 )
+from backup_engine.command.summaries import SUMMARIES
 from backup_engine.environment import PREFIX
 from backup_engine.volumes.errors import VolumeError
 from backup_engine.volumes.kopia import find_kopia
@@ -50,9 +51,7 @@ AddOptions = Callable[[argparse.ArgumentParser], None]
 def add_volumes_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add ``volumes`` and its subcommands."""
     text = "Look into the repository of a data host, and restore from it, without an engine."
-    parser = subparsers.add_parser(
-        "volumes", help="look into repositories of volumes, and restore", description=text
-    )
+    parser = subparsers.add_parser("volumes", help=SUMMARIES["volumes"], description=text)
     actions = parser.add_subparsers(
         dest="action", required=True, metavar="ACTION", parser_class=ActionParser
     )

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
-from backup_api.extensions.volume_plans import TargetState
+from backup_api.extensions.volume_targets import TargetState
 from backup_engine.volumes.errors import VolumeError
 from backup_engine.volumes.mover_job import Placement
 from backup_engine.volumes.targets import TargetSeen, TargetWish, size_missing

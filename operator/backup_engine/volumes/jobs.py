@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Final
 
-from backup_api.extensions.volume_plans import TargetState
+from backup_api.extensions.volume_targets import TargetState
 from backup_engine.cluster import ClusterConnection
 from backup_engine.host_definition import VolumeSelection
 from backup_engine.selectors import build_label_selector

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from backup_api.extensions.volume_plans import TargetState
+from backup_api.extensions.volume_targets import TargetState
 from backup_engine.host_definition import VolumeSelection, VolumeSnapshotMode
 from backup_engine.selectors import build_label_selector
 from backup_engine.volumes.errors import VolumeError

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from backup_engine.archive.bucket import CredentialsFile
+from backup_engine.archive.credentials_file import CredentialsFile
 from backup_engine.volumes.errors import VolumeError
 from backup_engine.volumes.object_lock import ObjectLock
 

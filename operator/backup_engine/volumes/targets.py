@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from backup_api.extensions.volume_plans import TargetState
+from backup_api.extensions.volume_targets import TargetState
 from backup_engine.volumes.errors import VolumeError
 from backup_engine.volumes.volume import Volume
 
