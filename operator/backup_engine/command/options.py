@@ -27,8 +27,10 @@ class ActionParser(argparse.ArgumentParser):
     """Parses a subcommand: options may stand between its positional arguments.
 
     argparse alone takes ``URL --identity F KIND`` for one argument too many where KIND is optional.
+    ``add_options``, if set, is called once this subcommand is the one that was called for.
     """
 
+    add_options: Callable[[argparse.ArgumentParser], None] | None = None
     _is_within = False
 
     def parse_known_args(  # type: ignore[override]
@@ -37,6 +39,8 @@ class ActionParser(argparse.ArgumentParser):
         """Parse all, or end the program with this subcommand's usage."""
         if self._is_within:
             return super().parse_known_args(args, namespace)
+        if self.add_options is not None:
+            self.add_options(self)
         self._is_within = True
         try:
             found, unknown = self.parse_known_intermixed_args(args, namespace)
