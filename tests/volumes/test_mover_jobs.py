@@ -12,6 +12,7 @@ from backup_engine.volumes.executor import HostRepository, RestoreRun, SnapshotR
 from backup_engine.volumes.kopia import Load
 from backup_engine.volumes.mover import KILLED
 from backup_engine.volumes.mover_job import (
+    DONE,
     REFUSED,
     REQUEST,
     MoverReport,
@@ -73,8 +74,10 @@ def an_ended_job(kind: str, **condition: str) -> dict[str, Any]:
     return {"status": {"conditions": [{"type": kind, "status": "True", **condition}]}}
 
 
-def an_ended_pod(message: str | None) -> dict[str, Any]:
-    ended = {} if message is None else {"message": message}
+def an_ended_pod(message: str | None, exit_code: int | None = None) -> dict[str, Any]:
+    ended: dict[str, object] = {} if message is None else {"message": message}
+    if exit_code is not None:
+        ended["exitCode"] = exit_code
     return {"status": {"containerStatuses": [{"state": {"terminated": ended}}]}}
 
 
@@ -231,6 +234,18 @@ def test_the_movers_own_word_counts_before_what_the_job_knows() -> None:
     )
     assert find_end(an_ended_job("Complete"), an_ended_pod("{}"), DATA) == MoverReport()
     assert find_end(an_ended_job("Complete"), None, DATA) == MoverReport()
+
+
+def test_a_mover_that_ended_for_good_is_not_waited_for_until_its_job_knows() -> None:
+    refused = '{"reason":"RepositoryMissing","message":"gone"}'
+    interrupted = '{"reason":"Interrupted","message":"the mover was told to stop"}'
+
+    assert find_end({}, an_ended_pod("{}", DONE), DATA) == MoverReport()
+    assert find_end({}, an_ended_pod(refused, REFUSED), DATA) == MoverReport(
+        "RepositoryMissing", "gone"
+    )
+    assert find_end({}, an_ended_pod(interrupted, KILLED), DATA) is None  # another one follows
+    assert find_end({}, an_ended_pod("{cut", DONE), DATA) is None
 
 
 def test_a_mover_without_a_word_is_told_by_its_job() -> None:

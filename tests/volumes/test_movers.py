@@ -1,5 +1,7 @@
 """A mover at work with a real kopia, against a repository in a real S3 server."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,7 @@ from backup_engine.command.volumes import PASSWORD_VARIABLE
 from backup_engine.volumes.errors import VolumeError
 from backup_engine.volumes.kopia import ignore
 from backup_engine.volumes.mover import run_mover, work
-from backup_engine.volumes.mover_job import REQUEST, MoverRequest
+from backup_engine.volumes.mover_job import REFUSED, REQUEST, MoverRequest
 from backup_engine.volumes.place import RepositoryPlaces
 from backup_engine.volumes.repository import Repository
 from backup_engine.volumes.snapshots import Progress
@@ -121,3 +123,16 @@ def test_a_mover_that_cannot_read_its_request_says_so_in_its_termination_message
 
     assert run_mover({REQUEST: "{"}, log) == 3
     assert '"reason":"MoverRequestUnknown"' in log.read_text()
+
+
+def test_a_mover_loads_nothing_of_what_it_does_not_need() -> None:
+    program = (
+        "import sys; from backup_engine.__main__ import main; code = main(['mover']);"
+        "print(code, *sorted({'aiohttp', 'httpx2', 'pydantic', 'sqlalchemy'} & sys.modules.keys()))"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+
+    assert done.stdout == f"{REFUSED}\n", "one starts for each volume, and each import costs it"

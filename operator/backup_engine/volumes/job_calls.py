@@ -64,9 +64,13 @@ class JobCalls:
 
     async def end(self, path: str) -> None:
         """Delete a Job, its pod first, and wait until both are gone."""
+        await self.dismiss(path)
+        await self.until_gone(path)
+
+    async def dismiss(self, path: str) -> None:
+        """Delete a Job, its pod first, without waiting for either."""
         foreground = {"propagationPolicy": "Foreground"}
         await self.ask("DELETE", path, foreground, tolerated={HTTPStatus.NOT_FOUND})
-        await self.until_gone(path)
 
     async def until_gone(self, path: str) -> None:
         """Wait until an object is gone."""

@@ -55,6 +55,7 @@ from backup_engine.volumes.volume import ChosenVolume, Volume, build_policy, mer
 logger = logging.getLogger(__name__)
 
 START_WITHIN_S: Final = 600.0
+FIRST_LOOK_S: Final = 0.25  # most volumes have little that is new; who takes long is looked at less
 AWAY_FOR_S: Final = 300.0
 
 
@@ -151,6 +152,7 @@ class JobExecutor:
         if job is None:
             job = build_restore_job(run, self._settings, await self._choose_placement(run.target))
         await self._carry_out(job, run.target, run.repository, run.time_limit_s, report)
+        await self._calls.until_gone(job_path(job))  # nothing of ours has the claim any more
 
     async def abandon(self, restore_id: int, number: int, snapshot_id: str, target: Volume) -> None:
         """Delete the Job of one volume of a restore, and wait until it is gone."""
@@ -205,7 +207,7 @@ class JobExecutor:
             # cancellation alone ends no Job: the engine may only be on its way to another start
             await self._end_quietly(path)
             raise
-        await self._calls.end(path)
+        await self._calls.dismiss(path)  # its container has ended
         if done.reason:
             raise VolumeError(done.reason, done.message)
         if done.files or done.bytes:  # of a restore
@@ -240,7 +242,7 @@ class JobExecutor:
                 line = await self._calls.read_last_line(pod)
                 if line is not None and (progress := parse_line(line)) is not None:
                     report(progress)
-            await asyncio.sleep(self._look_every_s)
+            await asyncio.sleep(min(self._look_every_s, FIRST_LOOK_S + (heard - began) / 10))
 
     async def _end_quietly(self, path: str) -> None:
         try:

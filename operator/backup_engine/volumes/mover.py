@@ -13,6 +13,7 @@ import msgspec
 from backup_engine.volumes.errors import VolumeError
 from backup_engine.volumes.kopia import Load, Report, find_kopia
 from backup_engine.volumes.mover_job import (
+    DONE,
     REFUSED,
     REQUEST,
     SCRATCH,
@@ -29,7 +30,6 @@ from backup_engine.volumes.volume import Volume
 TERMINATION_LOG: Final = Path("/dev/termination-log")
 LONGEST_MESSAGE: Final = 2000  # of the 4096 bytes that the kubelet keeps
 
-DONE: Final = 0
 KILLED: Final = 128 + signal.SIGTERM
 """What a shell tells of a program that SIGTERM ended: the Job may try again."""
 

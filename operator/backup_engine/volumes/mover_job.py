@@ -26,6 +26,7 @@ MANAGED: Final = {
     "app.kubernetes.io/managed-by": "backup-engine",
     "app.kubernetes.io/component": CONTAINER,
 }
+DONE: Final = 0
 REFUSED: Final = 3
 """Exit code of a mover that says why: another attempt would say the same."""
 

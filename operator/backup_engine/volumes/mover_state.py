@@ -1,15 +1,23 @@
 """How a mover fares, by what the API server tells of its Job, its pod and its log. Pure."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from backup_engine.volumes.mover_job import MoverReport
+from backup_engine.volumes.mover_job import DONE, REFUSED, MoverReport
 from backup_engine.volumes.snapshots import Progress
 from backup_engine.volumes.volume import Volume
 
+_FINAL: Final = frozenset({DONE, REFUSED})
+"""Exit codes after which a Job makes no other pod."""
+
 _NO_MESSAGE: Final = "the mover's pod left no message: it was evicted, killed, or its node is gone"
+
+
+class _Told(NamedTuple):
+    exit_code: int | None
+    report: MoverReport
 
 
 def find_end(
@@ -17,14 +25,17 @@ def find_end(
 ) -> MoverReport | None:
     """Find out how a mover ended; None: it has not.
 
-    The pod's own word counts before the Job's, which knows less; without either a Job that has
-    failed is told by its condition.
+    The pod's own word counts before the Job's, which knows less and learns of it seconds later;
+    without either a Job that has failed is told by its condition.
     """
+    told = _read_report(pod)
+    if told is not None and told.exit_code in _FINAL:
+        return told.report
     if not is_over(job):
         return None
+    if told is not None:
+        return told.report
     conditions = _read_conditions(job)
-    if (told := _read_report(pod)) is not None:
-        return told
     if "Complete" in conditions:
         return MoverReport()  # the repository tells whether the snapshot is there
     why = conditions["Failed"]
@@ -83,11 +94,12 @@ def _read_conditions(job: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     }
 
 
-def _read_report(pod: Mapping[str, Any] | None) -> MoverReport | None:
+def _read_report(pod: Mapping[str, Any] | None) -> _Told | None:
     for each in ((pod or {}).get("status") or {}).get("containerStatuses") or ():
         ended = (each.get("state") or {}).get("terminated") or {}
         try:
-            return msgspec.json.decode(ended.get("message") or "", type=MoverReport)
+            report = msgspec.json.decode(ended.get("message") or "", type=MoverReport)
         except (msgspec.DecodeError, msgspec.ValidationError):
             continue  # cut off, or not the mover's own
+        return _Told(ended.get("exitCode"), report)
     return None
