@@ -55,8 +55,6 @@ async def gone(scene: Scene, name: str) -> str:
     return "gone"
 
 
-UNTIL_ITS_END = frozenset({steps.POLL, steps.STORE_STATUS})
-
 BACKUP_WAYS = (
     Way(
         kind="Backup",
@@ -73,7 +71,7 @@ BACKUP_WAYS = (
         finish=succeeded,
         right="Succeeded",
         count=count_backups,
-        others=UNTIL_ITS_END,
+        others=steps.UNTIL_ITS_END,
     ),
     Way(
         kind="Backup",
@@ -85,7 +83,7 @@ BACKUP_WAYS = (
         right="Succeeded",
         count=count_backups,
         occurrences={steps.CHECK_NAME: 2},  # the first is the check before the attempt
-        others=UNTIL_ITS_END | {steps.ADD_FINALIZER, steps.STORE_ATTEMPT},
+        others=steps.UNTIL_ITS_END | {steps.ADD_FINALIZER, steps.STORE_ATTEMPT},
     ),
     Way(
         kind="Backup",

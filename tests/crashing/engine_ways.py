@@ -40,7 +40,7 @@ async def in_force(scene: Scene, name: str) -> str:
     )
 
 
-def count_changes(scene: Scene) -> int:
+async def count_changes(scene: Scene) -> int:
     """How often something was staged, and how often a deploy was asked for."""
     return scene.appliance.count(STAGING) + scene.appliance.count(DEPLOYING)
 
@@ -72,7 +72,7 @@ async def restored(scene: Scene, name: str) -> str:
     return str(body["status"]["phase"])
 
 
-def count_restores(scene: Scene) -> int:
+async def count_restores(scene: Scene) -> int:
     """How many restores the appliance has ever had, and how many were launched."""
     launched = sum(1 for _ in scene.appliance.journal.matching(LAUNCHING, 200))
     return scene.appliance.restores.next_id + launched

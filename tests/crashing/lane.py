@@ -106,7 +106,7 @@ class Lane:
         for _ in range(TRIES):
             self.count += 1
             name = f"{way.name.replace(' ', '-')}-{self.count}"
-            there = way.count(self.scene)
+            there = await way.count(self.scene)
             await way.prepare(self.scene, name)
             await self.operator.arm(step, way.occurrences.get(step or "", 1), moment)
             await way.trigger(self.scene, name)
@@ -115,7 +115,7 @@ class Lane:
             if is_dead:
                 await self.operator.start()
             outcome = await ending
-            too_many = way.count(self.scene) - there - way.makes
+            too_many = await way.count(self.scene) - there - way.makes
             if too_many:
                 return f"{outcome}, {too_many} too many"
             if is_dead or step is None:

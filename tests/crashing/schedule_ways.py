@@ -3,7 +3,6 @@
 import asyncio
 
 from crashing import steps
-from crashing.backup_ways import UNTIL_ITS_END
 from crashing.ways import WITHIN_S, Way, count_backups
 from fixtures.kinds import Objects, schedules
 from fixtures.scene import Body, Scene
@@ -130,7 +129,7 @@ async def expired(scene: Scene, name: str) -> str:
     return "the newest stays" if ids == [kept["status"]["id"]] else f"left: {ids}"
 
 
-OF_ITS_BACKUP = UNTIL_ITS_END | {
+OF_ITS_BACKUP = steps.UNTIL_ITS_END | {
     steps.ADD_FINALIZER,
     steps.CHECK_NAME,
     steps.STORE_ATTEMPT,

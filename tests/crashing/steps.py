@@ -33,9 +33,18 @@ STORE_LAUNCH = "store the launch"
 LAUNCH = "POST the launch"
 DROP_RESTORE = "DELETE the restore"
 
+PLAN_VOLUMES = "POST the plan of volumes"
+POST_VOLUMES = "POST the restore of volumes"
+READ_VOLUMES = "read the restore of volumes"
+
+UNTIL_ITS_END = frozenset({POLL, STORE_STATUS})
+"""What is done until a backup has ended, however often."""
+
 FAMILY = "/api/backup_and_restore"
 BACKUPS = f"{FAMILY}/backups"
 RESTORES = f"{FAMILY}/restores"
+VOLUME_PLANS = "/api/backup_engine/volume_plans"
+VOLUME_RESTORES = "/api/backup_engine/volume_restores"
 STAGED = "/api/staged_config/backup_and_restore/scheduled_backup_configurations/"
 DEPLOYED = "/api/config/backup_and_restore/scheduled_backup_configurations/"
 DEPLOY_STATUS = "/api/staged_config/deploy_status"
@@ -84,7 +93,9 @@ def name_engine_step(method: str, url: str, range_header: str) -> str | None:
         return DEPLOY if method == "POST" else READ_DEPLOY
     if parts.path.startswith(STAGED):
         return STAGE if method == "POST" else READ_STAGED
-    return READ_DEPLOYED if parts.path.startswith(DEPLOYED) else None
+    return (
+        READ_DEPLOYED if parts.path.startswith(DEPLOYED) else _name_volume_step(method, parts.path)
+    )
 
 
 def _name_backup_step(method: str, path: str, asked: str, range_header: str) -> str | None:
@@ -103,3 +114,9 @@ def _name_restore_step(method: str, path: str) -> str:
     if path == RESTORES:
         return POST_RESTORE if method == "POST" else LIST_RESTORES
     return {"POST": LAUNCH, "DELETE": DROP_RESTORE}.get(method, READ_RESTORE)
+
+
+def _name_volume_step(method: str, path: str) -> str | None:
+    if path.startswith(VOLUME_RESTORES):
+        return POST_VOLUMES if method == "POST" else READ_VOLUMES
+    return PLAN_VOLUMES if path == VOLUME_PLANS else None

@@ -9,6 +9,8 @@ from fixtures.scene import Scene
 Act = Callable[[Scene, str], Coroutine[Any, Any, None]]
 End = Callable[[Scene, str], Coroutine[Any, Any, str]]
 
+Count = Callable[[Scene], Coroutine[Any, Any, int]]
+
 WITHIN_S = 60.0  # of a busy machine
 
 
@@ -27,7 +29,7 @@ class Way:
     trigger: Act
     finish: End
     right: str
-    count: Callable[[Scene], int]
+    count: Count
     makes: int = 1
     occurrences: dict[str, int] = field(default_factory=dict)
     others: frozenset[str] = frozenset()
@@ -41,6 +43,6 @@ async def nothing(scene: Scene, name: str) -> None:
     """Begin from nothing."""
 
 
-def count_backups(scene: Scene) -> int:
+async def count_backups(scene: Scene) -> int:
     """How many backups the appliance has ever had."""
     return scene.appliance.state.peek_id()

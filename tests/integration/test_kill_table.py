@@ -7,14 +7,16 @@ is in docs/operator.md.
 import asyncio
 import sys
 from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
 
 from crashing.backup_ways import BACKUP_WAYS
 from crashing.engine_ways import CONFIGURATION_WAYS, RESTORE_WAYS
-from crashing.lane import ARMED, open_lane
+from crashing.lane import ARMED, Lane, open_lane
 from crashing.schedule_ways import SCHEDULE_WAYS
+from crashing.volume_ways import VOLUME_WAYS, open_volume_lane
 from crashing.ways import Way
 from fixtures.cluster import Cluster
 from fixtures.operator_process import Forge
@@ -24,13 +26,14 @@ pytestmark = [pytest.mark.cluster, pytest.mark.process, pytest.mark.timeout(600)
 DOCUMENTATION = Path(__file__).resolve().parents[2] / "docs" / "operator.md"
 MOMENTS = ("before", "after")
 SHARED_WAYS = (*BACKUP_WAYS, *SCHEDULE_WAYS, *RESTORE_WAYS)
-WAYS = (*SHARED_WAYS, *CONFIGURATION_WAYS)
+WAYS = (*SHARED_WAYS, *VOLUME_WAYS, *CONFIGURATION_WAYS)
 """Configurations have no namespace, so whoever walks beside would see to them, too."""
 
 LANES = 4
 
 Table = dict[tuple[str, str, str], str]
 Point = tuple[Way, str, str]
+Opening = AbstractAsyncContextManager[Lane]
 RIGHT: Table = {
     (str(way), step, moment): way.right for way in WAYS for step in way.steps for moment in MOMENTS
 }
@@ -40,6 +43,7 @@ async def test_a_kill_at_any_step_costs_nothing_and_makes_nothing_twice(
     forge: Forge,
     sandbox: Cluster,
     tmp_path: Path,
+    kopia: str,
     is_thorough: bool,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -49,31 +53,37 @@ async def test_a_kill_at_any_step_costs_nothing_and_makes_nothing_twice(
     """
     table: Table = {}
 
-    async def walk(waiting: Iterator[Point], folder: Path) -> None:
-        async with open_lane(sandbox, forge, folder) as lane:
-            for way, step, moment in waiting:
+    async def walk(ways: Iterator[Point], opening: Opening) -> None:
+        async with opening as lane:
+            for way, step, moment in ways:
                 table[str(way), step, moment] = await lane.walk(way, step, moment)
 
-    points = list(list_points(SHARED_WAYS, is_thorough=is_thorough))
-    waiting = iter(points)
+    shared, volumes, alone = (
+        list(list_points(ways, is_thorough=is_thorough))
+        for ways in (SHARED_WAYS, VOLUME_WAYS, CONFIGURATION_WAYS)
+    )
+    waiting = iter(shared)
     async with asyncio.TaskGroup() as group:
+        lane = open_volume_lane(sandbox, forge, tmp_path / "volumes", kopia)
+        group.create_task(walk(iter(volumes), lane))
         for number in range(LANES):
-            group.create_task(walk(waiting, tmp_path / f"lane-{number}"))
-    alone = list(list_points(CONFIGURATION_WAYS, is_thorough=is_thorough))
-    await walk(iter(alone), tmp_path / "alone")
+            group.create_task(walk(waiting, open_lane(sandbox, forge, tmp_path / f"{number}")))
+    await walk(iter(alone), open_lane(sandbox, forge, tmp_path / "alone"))
 
     with capsys.disabled():
         sys.stdout.write(f"\n\n{render(table)}\n")
-    told = {(str(way), step, moment): way.right for way, step, moment in (*points, *alone)}
+    told = {
+        (str(way), step, moment): way.right for way, step, moment in (*shared, *volumes, *alone)
+    }
     assert table == told
     assert render(RIGHT) in DOCUMENTATION.read_text()
 
 
 async def test_a_way_has_no_step_that_the_table_leaves_out(
-    forge: Forge, sandbox: Cluster, tmp_path: Path
+    forge: Forge, sandbox: Cluster, tmp_path: Path, kopia: str
 ) -> None:
-    async def walk(ways: Iterator[Way], folder: Path) -> None:
-        async with open_lane(sandbox, forge, folder) as lane:
+    async def walk(ways: Iterator[Way], opening: Opening) -> None:
+        async with opening as lane:
             for way in ways:
                 assert await lane.walk(way) == way.right
                 assert set(lane.operator.walked()) <= {*way.steps, *way.others, ARMED}, way
@@ -82,9 +92,11 @@ async def test_a_way_has_no_step_that_the_table_leaves_out(
 
     waiting = iter(SHARED_WAYS)
     async with asyncio.TaskGroup() as group:
+        lane = open_volume_lane(sandbox, forge, tmp_path / "volumes", kopia)
+        group.create_task(walk(iter(VOLUME_WAYS), lane))
         for number in range(LANES):
-            group.create_task(walk(waiting, tmp_path / f"lane-{number}"))
-    await walk(iter(CONFIGURATION_WAYS), tmp_path / "alone")
+            group.create_task(walk(waiting, open_lane(sandbox, forge, tmp_path / f"{number}")))
+    await walk(iter(CONFIGURATION_WAYS), open_lane(sandbox, forge, tmp_path / "alone"))
 
 
 def list_points(ways: tuple[Way, ...], *, is_thorough: bool) -> Iterator[Point]:

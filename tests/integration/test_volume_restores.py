@@ -2,19 +2,22 @@
 
 import asyncio
 import contextlib
-import ssl
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 
 from fixtures.cluster import Cluster
-from fixtures.engine import EngineProcess, running_engine
+from fixtures.data_engine import (
+    DataEngine,
+    data_engine,
+    data_hosts,
+    described_host,
+    has_condition,
+)
 from fixtures.kinds import Objects, configurations, restores
-from fixtures.scene import GROUP, Body, Scene, find_condition
+from fixtures.scene import Body, Scene, find_condition
 
 pytest_plugins = ["fixtures.volumes"]
 pytestmark = [pytest.mark.cluster, pytest.mark.process, pytest.mark.timeout(300)]
@@ -22,129 +25,48 @@ pytestmark = [pytest.mark.cluster, pytest.mark.process, pytest.mark.timeout(300)
 PATIENCE_S = 100.0
 
 
-@dataclass
-class Volumes:
-    """An engine whose data host is all of the scene's namespace, with one DATA backup."""
-
-    scene: Scene
-    engine: EngineProcess
-    root: Path
-    name: str
-
-    def folder(self, claim: str) -> Path:
-        return self.root / self.scene.namespace / claim
-
-    async def fill(self, claim: str, **files: str) -> None:
-        def write() -> None:
-            self.folder(claim).mkdir(parents=True, exist_ok=True)
-            for name, content in files.items():
-                (self.folder(claim) / name).write_text(content)
-
-        await asyncio.to_thread(write)
-
-    async def read(self, claim: str, name: str) -> str:
-        return await asyncio.to_thread((self.folder(claim) / name).read_text)
-
-    async def list_restores(self) -> list[Body]:
-        """Ask the engine itself."""
-        trusted = await asyncio.to_thread(ssl.create_default_context, cadata=self.engine.ca_pem)
-        url = f"{self.engine.url}/api/backup_engine/volume_restores"
-        async with (
-            aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trusted)) as session,
-            session.get(url, headers={"SEC": self.engine.token}) as answer,
-        ):
-            listed: list[Body] = await answer.json()
-            return listed
-
-
 @pytest.fixture
 async def volumes(
     own_scene: Scene, sandbox: Cluster, tmp_path: Path, kopia: str
-) -> AsyncIterator[Volumes]:
-    scene, root = own_scene, tmp_path / "volumes"
-    await asyncio.to_thread(root.mkdir)
-    name = f"in-cluster-{scene.mark}"
-    options = ("--engine-name", name, "--volumes-dir", str(root), "--kopia", kopia)
-    with contextlib.ExitStack() as stack:
-        running = running_engine(tmp_path / "engine", sandbox.kubeconfig, *options)
-        engine = await asyncio.to_thread(stack.enter_context, running)
-        made = Volumes(scene, engine, root, name)
-        await introduce(scene, name, engine)
+) -> AsyncIterator[DataEngine]:
+    async with data_engine(own_scene, sandbox, tmp_path, kopia) as made:
         yield made
-        await asyncio.to_thread(stack.close)
-
-
-async def introduce(scene: Scene, name: str, engine: EngineProcess) -> None:
-    token, ca_pem = await asyncio.to_thread(lambda: (engine.token, engine.ca_pem))
-    secret = {"metadata": {"name": name}, "stringData": {"token": token, "ca.crt": ca_pem}}
-    await scene.cluster.call("POST", "/api/v1/namespaces/default/secrets", secret)
-    ref = {"namespace": "default", "name": name}
-    spec = {
-        "url": engine.url,
-        "auth": {"secToken": {"secretRef": ref}},
-        "tls": {"caSecretRef": ref},
-        "pollInterval": "1s",
-        "requestsPerSecond": 50,
-        "volumeRestoreNamespaces": {"names": [scene.namespace]},
-    }
-    body = {"apiVersion": "backup-operator.io/v1", "kind": "BackupEngine"}
-    await scene.cluster.call(
-        "POST", f"{GROUP}/backupengines", {**body, "metadata": {"name": name}, "spec": spec}
-    )
-    scene.engines.append(name)
 
 
 @contextlib.asynccontextmanager
-async def data_host(made: Volumes) -> AsyncIterator[str]:
+async def data_host(made: DataEngine) -> AsyncIterator[None]:
     """Describe, enable and deploy the host by resources alone."""
-    scene, ref = made.scene, {"name": made.name}
-    hosts = Objects(scene, "BackupHost", "backuphosts", is_namespaced=False)
-    host, settings = f"shop-{scene.mark}", configurations(scene)
-    await hosts.create(
-        host,
-        type="Data",
-        engineRef=ref,
-        volumes=[{"namespace": scene.namespace, "selector": {}}],
-    )
-    enabled = [{"hostname": host}]
-    await settings.create(host, engineRef=ref, dataBackupHostConfiguration=enabled)
-    try:
-        await settings.ready(host, "True", "InForce", within_s=PATIENCE_S)
-        await hosts.until(host, is_ready, within_s=PATIENCE_S)
-        yield host
-    finally:
-        await hosts.delete(host)
-        await settings.delete(host)
-
-
-def is_finished(body: Body) -> bool:
-    found = find_condition(body, "Finished")
-    return found is not None and found["status"] == "True"
-
-
-def is_ready(body: Body) -> bool:
-    found = find_condition(body, "Ready")
-    return found is not None and found["status"] == "True"
+    settings, enabled = configurations(made.scene), [{"hostname": made.host}]
+    async with described_host(made):
+        ref = {"name": made.name}
+        await settings.create(made.host, engineRef=ref, dataBackupHostConfiguration=enabled)
+        try:
+            await settings.ready(made.host, "True", "InForce", within_s=PATIENCE_S)
+            ready = data_hosts(made.scene).until
+            await ready(made.host, lambda one: has_condition(one, "Ready"), within_s=PATIENCE_S)
+            yield
+        finally:
+            await settings.delete(made.host)
 
 
 async def test_a_tenant_gets_its_volumes_back_by_plan_and_approval_and_nobody_elses(
-    volumes: Volumes,
+    volumes: DataEngine,
 ) -> None:
     scene = volumes.scene
     await volumes.fill("data", log="old", base="one")
-    async with data_host(volumes) as host:
-        await scene.create("whole", engine=volumes.name, backupType="DATA", hostname=host)
+    async with data_host(volumes):
+        await volumes.back_up("whole")
         await scene.condition("whole", "Complete", within_s=PATIENCE_S)
         await volumes.fill("data", log="new", base="changed")
         wanted = restores(scene)
         await plan_is_carried_out(volumes, wanted)
-        await what_is_in_the_way_is_waited_out(volumes, wanted, host)
+        await what_is_in_the_way_is_waited_out(volumes, wanted)
         await another_namespace_is_refused(wanted)
-        await a_point_in_time_is_gone_back_to(volumes, wanted, host)
+        await a_point_in_time_is_gone_back_to(volumes, wanted)
         await a_killed_operator_restores_once(volumes, wanted)
 
 
-async def plan_is_carried_out(made: Volumes, wanted: Objects) -> None:
+async def plan_is_carried_out(made: DataEngine, wanted: Objects) -> None:
     volume = {"claim": "data", "targetClaim": "copy", "createClaim": True}
     await wanted.create("back", backupRef={"name": "whole"}, volumes=[volume])
     body = await wanted.ready("back", "True", "Planned", within_s=PATIENCE_S)
@@ -162,13 +84,13 @@ async def plan_is_carried_out(made: Volumes, wanted: Objects) -> None:
     assert await made.read("copy", "log") == "old"
 
 
-async def what_is_in_the_way_is_waited_out(made: Volumes, wanted: Objects, host: str) -> None:
+async def what_is_in_the_way_is_waited_out(made: DataEngine, wanted: Objects) -> None:
     await made.fill("later", mine="kept")
     paths = {"claim": "data", "paths": ["log"]}
     await wanted.create(
         "patient",
         engineRef={"name": made.name},
-        hostname=host,
+        hostname=made.host,
         volumes=[{"claim": "data", "targetClaim": "later"}, paths],
         mode="Apply",
         autoApprove=True,
@@ -194,10 +116,10 @@ async def another_namespace_is_refused(wanted: Objects) -> None:
     await wanted.ready("unwanted", "False", "Cancelled", within_s=PATIENCE_S)
 
 
-async def a_point_in_time_is_gone_back_to(made: Volumes, wanted: Objects, host: str) -> None:
+async def a_point_in_time_is_gone_back_to(made: DataEngine, wanted: Objects) -> None:
     scene = made.scene
     await made.fill("data", log="newest")
-    await scene.create("newest", engine=made.name, backupType="DATA", hostname=host)
+    await made.back_up("newest")
     newest = (await scene.condition("newest", "Complete", within_s=PATIENCE_S))["status"]
     whole = (await scene.get("whole"))["status"]
     began, between = whole["timeInitiated"], whole["timeCompleted"]
@@ -205,9 +127,9 @@ async def a_point_in_time_is_gone_back_to(made: Volumes, wanted: Objects, host: 
 
     async def restore(name: str, when: str) -> Body:
         volume = {"claim": "data", "targetClaim": name, "createClaim": True}
-        host_of = {"engineRef": {"name": made.name}, "hostname": host, "pointInTime": when}
+        host_of = {"engineRef": {"name": made.name}, "hostname": made.host, "pointInTime": when}
         await wanted.create(name, **host_of, volumes=[volume], mode="Apply", autoApprove=True)
-        return await wanted.until(name, is_finished, PATIENCE_S)
+        return await wanted.until(name, lambda one: has_condition(one, "Finished"), PATIENCE_S)
 
     for name, when, source, log in (
         ("as-begun", began, "whole", "old"),
@@ -228,7 +150,7 @@ async def a_point_in_time_is_gone_back_to(made: Volumes, wanted: Objects, host: 
     assert f"began by 2020-01-01T00:00:00.000Z; its oldest began at {began}" in ready["message"]
 
 
-async def a_killed_operator_restores_once(made: Volumes, wanted: Objects) -> None:
+async def a_killed_operator_restores_once(made: DataEngine, wanted: Objects) -> None:
     before = len(await made.list_restores())
     volume = {"claim": "data", "targetClaim": "sturdy", "createClaim": True}
     await wanted.create(

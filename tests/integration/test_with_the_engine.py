@@ -11,9 +11,10 @@ import aiohttp
 import pytest
 
 from fixtures.cluster import Cluster
+from fixtures.data_engine import introduce
 from fixtures.engine import EngineProcess, running_engine
 from fixtures.kinds import Objects, restores
-from fixtures.scene import GROUP, Scene, find_condition
+from fixtures.scene import Scene, find_condition
 
 pytestmark = [pytest.mark.cluster, pytest.mark.process, pytest.mark.timeout(120)]
 
@@ -35,30 +36,9 @@ async def engine_process(
 async def in_cluster(scene: Scene, engine_process: EngineProcess) -> str:
     """A BackupEngine for that engine, which takes the Restores of the scene's namespace."""
     name = f"in-cluster-{scene.mark}"
-    await introduce(scene, name, engine_process)
+    allowed = {"names": [scene.namespace]}
+    await introduce(scene, name, engine_process, restoreNamespaces=allowed)
     return name
-
-
-async def introduce(scene: Scene, name: str, engine: EngineProcess) -> None:
-    token, ca_pem = await asyncio.to_thread(lambda: (engine.token, engine.ca_pem))
-    secret = {"metadata": {"name": name}, "stringData": {"token": token, "ca.crt": ca_pem}}
-    await scene.cluster.call("POST", "/api/v1/namespaces/default/secrets", secret)
-    ref = {"namespace": "default", "name": name}
-    body = {
-        "apiVersion": "backup-operator.io/v1",
-        "kind": "BackupEngine",
-        "metadata": {"name": name},
-        "spec": {
-            "url": engine.url,
-            "auth": {"secToken": {"secretRef": ref}},
-            "tls": {"caSecretRef": ref},
-            "pollInterval": "1s",
-            "requestsPerSecond": 50,
-            "restoreNamespaces": {"names": [scene.namespace]},
-        },
-    }
-    await scene.cluster.call("POST", f"{GROUP}/backupengines", body)
-    scene.engines.append(name)
 
 
 async def test_what_is_lost_comes_back_by_an_approved_plan(scene: Scene, in_cluster: str) -> None:

@@ -7,15 +7,14 @@ import pytest
 
 from backup_api.backups import RUNNING, RecordStatus
 from backup_engine.records.backups import BackupRecords
-from backup_engine.volumes.kopia import SHORT_CALL_S
 from backup_engine.volumes.volume import Volume
-from fixtures.volumes import HOST, VolumeScene
+from fixtures.volumes import HOST, WATCHFUL, VolumeScene
 from localengine import BACKUPS
 
 pytestmark = pytest.mark.timeout(300)
 
-PATIENT = pytest.mark.timeout(600)
-NOTICED_WITHIN_S = 2 * SHORT_CALL_S
+LOOKED_AFTER = pytest.mark.parametrize("keeping", [WATCHFUL], ids=[""])
+NOTICED_WITHIN_S = 100
 """A kopia whose directory goes just as it reads tries again until the engine ends it."""
 
 
@@ -100,6 +99,7 @@ async def test_deleting_a_backup_deletes_its_snapshots_alone(shop: VolumeScene) 
     assert kept.tags["backup"] == second["content_file_path"].rpartition("/")[2]
 
 
+@LOOKED_AFTER
 async def test_a_backup_whose_snapshot_goes_is_missing(shop: VolumeScene) -> None:
     shop.fill("data", {"a": "1"})
     record = await shop.make("lost")
@@ -111,7 +111,7 @@ async def test_a_backup_whose_snapshot_goes_is_missing(shop: VolumeScene) -> Non
     assert not missing["is_valid"]
 
 
-@PATIENT
+@LOOKED_AFTER
 async def test_a_repository_that_comes_back_brings_its_backups_back(shop: VolumeScene) -> None:
     shop.fill("data", {"a": "1"})
     record = await shop.make("away")
@@ -137,7 +137,7 @@ async def test_a_backup_does_not_make_the_repository_that_it_lacks(shop: VolumeS
     assert not list((shop.engine.directory / "unmounted").rglob("kopia.repository*"))
 
 
-@PATIENT
+@LOOKED_AFTER
 async def test_a_folder_that_kopia_left_files_in_is_no_repository(shop: VolumeScene) -> None:
     """As it looks at a place just when its volume goes: it makes the folder anew, with a file."""
     shop.fill("data", {"a": "1"})
@@ -154,6 +154,7 @@ async def test_a_folder_that_kopia_left_files_in_is_no_repository(shop: VolumeSc
     await shop.engine.until(record["id"], "SUCCESS", within_s=NOTICED_WITHIN_S)
 
 
+@LOOKED_AFTER
 async def test_damage_is_found_by_the_verification_that_somebody_asks_for(
     shop: VolumeScene,
 ) -> None:

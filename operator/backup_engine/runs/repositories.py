@@ -6,6 +6,7 @@ from pathlib import Path
 from backup_engine.archive.errors import ArchiveError
 from backup_engine.volumes.errors import VolumeError
 from backup_engine.volumes.executor import HostRepository
+from backup_engine.volumes.kopia import SHORT_CALL_S
 from backup_engine.volumes.passwords import Passwords
 from backup_engine.volumes.place import RepositoryPlace, RepositoryPlaces
 from backup_engine.volumes.repository import Repository
@@ -13,12 +14,16 @@ from backup_engine.volumes.repository import Repository
 
 @dataclass(frozen=True, slots=True)
 class Repositories:
-    """The repositories of all data hosts; ``state`` keeps kopia's configurations and caches."""
+    """The repositories of all data hosts; ``state`` keeps kopia's configurations and caches.
+
+    ``limit_s`` ends a kopia that reads or writes no volume.
+    """
 
     places: RepositoryPlaces
     passwords: Passwords
     binary: str
     state: Path
+    limit_s: float = SHORT_CALL_S
 
     async def ensure(self, host_id: int, hostname: str) -> None:
         """Create the repository of a host and its password, unless they are there.
@@ -52,4 +57,4 @@ class Repositories:
         self, place: RepositoryPlace, host_id: int, hostname: str, password: str
     ) -> Repository:
         home = self.state / f"{hostname}_{host_id}"
-        return Repository(self.binary, place, hostname, password, home)
+        return Repository(self.binary, place, hostname, password, home, limit_s=self.limit_s)

@@ -1,6 +1,7 @@
 """kopia as a child process: secrets by its environment, results as JSON, progress on stderr."""
 
 import asyncio
+import math
 import os
 import shutil
 from collections import deque
@@ -18,6 +19,9 @@ SHOWN_CHARACTERS: Final = 500
 LONGEST_LINE: Final = 8192
 PROGRESS_EVERY_S: Final = 1.0
 SHORT_CALL_S: Final = 120.0
+"""For whatever reads or writes no volume; one that finds its directory gone tries for longer."""
+
+UNLIMITED: Final = math.inf
 
 _CHUNK: Final = 64 * 1024
 _UNREACHABLE: Final = (
@@ -63,7 +67,8 @@ class Kopia:
     """Runs one kopia binary with one configuration file, and never waits without a limit.
 
     ``secrets`` go to the child by its environment, where other users cannot read them; a command
-    line they could. ``home`` keeps its configuration and cache.
+    line they could. ``home`` keeps its configuration and cache; ``limit_s`` is for calls that
+    have no other.
     """
 
     def __init__(
@@ -72,23 +77,26 @@ class Kopia:
         home: Path,
         secrets: Mapping[str, str],
         inherited: Sequence[int] = (),
+        limit_s: float = SHORT_CALL_S,
     ) -> None:
         self._binary = binary
         self._home = home
         self._secrets = secrets
         self._inherited = inherited
+        self._limit_s = limit_s
 
     async def run(
         self,
         *arguments: str,
         report: Report | None = None,
         load: Load = FREELY,
-        limit_s: float | None = SHORT_CALL_S,
+        limit_s: float | None = None,
     ) -> Answer:
-        """Run one command to its end; cancellation and ``limit_s`` kill it.
+        """Run one command to its end; cancellation and ``limit_s``, None: the usual, kill it.
 
         Raises VolumeError if kopia cannot be started or does not end in time.
         """
+        limit_s = self._limit_s if limit_s is None else limit_s
         shown = ["--progress", f"--progress-update-interval={PROGRESS_EVERY_S:.0f}s"]
         command = [
             *_nicely(load),
@@ -117,7 +125,7 @@ class Kopia:
                 f"{self._binary} cannot be run: {trouble.strerror}; name kopia with --kopia",
             ) from trouble
         try:
-            async with asyncio.timeout(limit_s):
+            async with asyncio.timeout(limit_s if limit_s < UNLIMITED else None):
                 output, told = await asyncio.gather(
                     _read_output(child), _read_talk(child, report or ignore)
                 )
@@ -132,7 +140,7 @@ class Kopia:
                 await asyncio.shield(child.wait())
         return Answer(code, output, told)
 
-    async def ask(self, *arguments: str, limit_s: float | None = SHORT_CALL_S) -> bytes:
+    async def ask(self, *arguments: str, limit_s: float | None = None) -> bytes:
         """Run one command and return its output; raises VolumeError if it fails."""
         answer = await self.run(*arguments, limit_s=limit_s)
         if answer.code:

@@ -13,7 +13,17 @@ from typing import Final
 
 from backup_engine.volumes.contents import ContentEntry, add_up, parse_directory, parse_root
 from backup_engine.volumes.errors import VolumeError
-from backup_engine.volumes.kopia import FREELY, Answer, Kopia, Load, Report, explain, ignore
+from backup_engine.volumes.kopia import (
+    FREELY,
+    SHORT_CALL_S,
+    UNLIMITED,
+    Answer,
+    Kopia,
+    Load,
+    Report,
+    explain,
+    ignore,
+)
 from backup_engine.volumes.object_lock import ObjectLock, find_lock_refusal, is_locked_so
 from backup_engine.volumes.place import RepositoryPlace
 from backup_engine.volumes.snapshots import (
@@ -56,12 +66,14 @@ class Repository:
         password: str,
         home: Path,
         inherited: Sequence[int] = (),
+        limit_s: float = SHORT_CALL_S,
     ) -> None:
         self._place = place
         self._hostname = hostname
         self._home = home
         self._password = password
-        self._kopia = Kopia(binary, home, {**place.secrets, PASSWORD: password}, inherited)
+        secrets = {**place.secrets, PASSWORD: password}
+        self._kopia = Kopia(binary, home, secrets, inherited, limit_s)
 
     @property
     def url(self) -> str:
@@ -172,7 +184,7 @@ class Repository:
             *([f"--parallel={load.parallel}"] if load.parallel else []),
             report=report,
             load=load,
-            limit_s=None,
+            limit_s=UNLIMITED,
         )
         if not answer.output.strip():
             raise explain(answer, f"snapshot create of {volume}")
@@ -201,7 +213,8 @@ class Repository:
         for first in range(0, len(ids), VERIFIED_AT_ONCE):
             some = ids[first : first + VERIFIED_AT_ONCE]
             answer = await self._kopia.run(
-                *("snapshot", "verify", f"--verify-files-percent={percent:g}", *some), limit_s=None
+                *("snapshot", "verify", f"--verify-files-percent={percent:g}", *some),
+                limit_s=UNLIMITED,
             )
             if answer.code:
                 trouble = explain(answer, "snapshot verify")
@@ -272,7 +285,7 @@ class Repository:
             *("snapshot", "restore", source, str(target)),
             "--no-ignore-permission-errors",
             report=report,
-            limit_s=None,
+            limit_s=UNLIMITED,
         )
         if answer.code:
             raise explain(answer, f"snapshot restore of {source}")
