@@ -1,8 +1,9 @@
 """Compare DATA snapshots by the engine's executor with the bare kopia command line.
 
 Both store the same volumes in repositories of their own with the same policy, in turns: one GiB in
-four files, 20 000 small files, and each of them once more unchanged. What a backup costs beside its
-volumes (listing the repository before and after) is measured apart.
+four files, 20 000 small files, each of them once more unchanged, and 20 volumes four at a time, as
+priority HIGH reads them. What a backup costs beside its volumes (listing the repository before and
+after) is measured apart.
 
 Usage: python benchmarks/data.py [--rounds 3] [--large-mib 1024] [--files 20000] [--json FILE]
 """
@@ -17,12 +18,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from backup_engine.runs.repositories import Repositories
-from backup_engine.volumes.executor import SnapshotRun
+from backup_engine.volumes.executor import HostRepository, SnapshotRun
 from backup_engine.volumes.kopia import ignore
 from backup_engine.volumes.local import LocalExecutor
 from backup_engine.volumes.passwords import FilePasswords
@@ -34,6 +35,9 @@ from backup_sandbox.versions import KOPIA_BINARY
 MIB = 1024 * 1024
 SMALL_BYTES = 1024
 LARGEST_RATIO = 1.05
+MANY = 20
+MANY_MIB = 8
+ABREAST = 4
 NAMESPACE = "bench"
 HOST = "bench"
 
@@ -61,7 +65,15 @@ def make_volumes(root: Path, large_mib: int, files: int) -> list[Volume]:
         folder = small / f"{number % 200:03}"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / str(number)).write_bytes(source.randbytes(SMALL_BYTES))
+    for many in list_many():
+        (root / NAMESPACE / many.claim).mkdir()
+        (root / NAMESPACE / many.claim / "file").write_bytes(os.urandom(MANY_MIB * MIB))
     return [Volume(NAMESPACE, "large"), Volume(NAMESPACE, "small")]
+
+
+def list_many() -> list[Volume]:
+    """List the volumes that are read several at once."""
+    return [Volume(NAMESPACE, f"many-{number:02}") for number in range(MANY)]
 
 
 def snapshot_bare(binary: str, home: Path, path: Path) -> float:
@@ -124,11 +136,48 @@ async def run_round(
                 engine_s = await engine()
                 bare_s = await asyncio.to_thread(snapshot_bare, binary, folder / "bare", path)
             measured[f"{volume.claim}, {attempt}"] = (bare_s, engine_s)
+    measured[f"{MANY} volumes, {ABREAST} abreast"] = await run_many(
+        binary, folder, root, executor, host, is_bare_first
+    )
     began = time.perf_counter()
     for _ in range(2):
         await repository.list_snapshots("new")
     measured["a backup beside its volumes"] = (0.0, time.perf_counter() - began)
     return measured
+
+
+async def run_many(
+    binary: str,
+    folder: Path,
+    root: Path,
+    executor: LocalExecutor,
+    host: HostRepository,
+    is_bare_first: bool,
+) -> tuple[float, float]:
+    """Measure many volumes, a few at once; returns seconds bare and by the engine."""
+
+    async def measure(snapshot: Callable[[Volume], Awaitable[object]]) -> float:
+        turn = asyncio.Semaphore(ABREAST)
+
+        async def one(volume: Volume) -> None:
+            async with turn:
+                await snapshot(volume)
+
+        began = time.perf_counter()
+        await asyncio.gather(*(one(volume) for volume in list_many()))
+        return time.perf_counter() - began
+
+    async def bare(volume: Volume) -> None:
+        path = root / volume.namespace / volume.claim
+        await asyncio.to_thread(snapshot_bare, binary, folder / "bare", path)
+
+    async def engine(volume: Volume) -> None:
+        await executor.snapshot(SnapshotRun("many", volume, host, 3600), ignore)
+
+    if is_bare_first:
+        return await measure(bare), await measure(engine)
+    engine_s = await measure(engine)
+    return await measure(bare), engine_s
 
 
 def build_rows(rounds: Sequence[dict[str, tuple[float, float]]]) -> list[Row]:

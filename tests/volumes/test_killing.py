@@ -1,6 +1,10 @@
-"""An engine that is killed in the midst of a DATA backup, as a real process with a real kopia."""
+"""An engine that is killed in the midst of a DATA backup, as a real process with a real kopia.
+
+Its state is in SQLite or PostgreSQL; where it died, the application stands still, and waits.
+"""
 
 import asyncio
+import json
 import os
 import ssl
 import time
@@ -13,14 +17,14 @@ import pytest
 from backup_engine.runs.repositories import Repositories
 from backup_engine.volumes.passwords import FilePasswords
 from backup_engine.volumes.place import RepositoryPlaces
+from fixtures.cluster import Cluster, Kubectl
 from fixtures.engine import running_engine
-from fixtures.volumes import HOST
-from listserver import Listing, ListServer
+from fixtures.exec_node import ExecNode
 from localengine import BACKUPS, DEPLOY, STAGED
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.cluster, pytest.mark.process, pytest.mark.timeout(300)]
 
-MEGABYTES = 200
+MEGABYTES = 100
 WITHIN_S = 100
 
 
@@ -46,37 +50,74 @@ class Client:
         self._http.close()
 
 
-async def test_a_killed_engine_makes_one_snapshot_of_each_volume(
-    tmp_path: Path, source: ListServer, kopia: str
+async def test_a_killed_engine_makes_one_snapshot_of_each_volume_and_lets_the_application_go(
+    tmp_path: Path,
+    sandbox: Cluster,
+    kubectl: Kubectl,
+    namespace: str,
+    exec_node: ExecNode,
+    kopia: str,
+    database_url: str,
 ) -> None:
-    listing = Listing("backup-operator.io", "v1", "backuphosts", "BackupHost", is_namespaced=False)
-    listing.objects.append(
-        {
-            "metadata": {"name": HOST, "uid": "uid-shop", "generation": 1},
-            "spec": {"type": "Data", "volumes": [{"namespace": HOST, "selector": {}}]},
-        }
-    )
-    source.add(listing)
-    await asyncio.to_thread(_kill_and_go_on, tmp_path, source.kubeconfig(tmp_path), kopia)
+    log = tmp_path / "hooks"
+    await exec_node.add_pod(namespace, "db-0", labels={"app": "db"})
+    host = a_host(namespace, log)
+    await asyncio.to_thread(kubectl, "create", "-f", "-", input=json.dumps(host))
+    options = ("--engine-name", namespace, "--database-url", database_url, "--kopia", kopia)
+    patience = ("--takeover-after", "1")  # of a shared database: nobody else lives there
 
+    told = await asyncio.to_thread(
+        _kill_and_go_on, tmp_path, sandbox.kubeconfig, namespace, (*options, *patience)
+    )
+
+    await asyncio.to_thread(kubectl, "delete", "backuphost", namespace, "--wait=false")
+    assert [(each["stage"], each["status"]) for each in told] == [
+        ("BEFORE", "SUCCESS"),
+        ("AFTER", "SUCCESS"),
+    ]
+    assert log.read_text().split() == ["before", "after"]
     engine = tmp_path / "engine"
     places = RepositoryPlaces((engine / "repositories").as_uri())
     passwords = FilePasswords(engine / "repository-passwords")
     found = Repositories(places, passwords, kopia, tmp_path / "look")
-    snapshots = await (await found.open(2, HOST)).list_snapshots()
-    assert sorted(str(each.volume) for each in snapshots) == ["shop/a-small", "shop/b-large"]
+    snapshots = await (await found.open(2, namespace)).list_snapshots()
+    expected = [f"{namespace}/a-small", f"{namespace}/b-large"]
+    assert sorted(str(each.volume) for each in snapshots) == expected
 
 
-def _kill_and_go_on(folder: Path, kubeconfig: Path, kopia: str) -> None:
+def a_host(namespace: str, log: Path) -> dict[str, Any]:
+    """Build a host of all volumes of a namespace, whose hooks tell of themselves."""
+    target = {"namespace": namespace, "selector": {"matchLabels": {"app": "db"}}}
+
+    def hook(word: str) -> dict[str, Any]:
+        return {**target, "command": ["sh", "-c", f"echo {word} >>{log}"]}
+
+    return {
+        "apiVersion": "backup-operator.io/v1",
+        "kind": "BackupHost",
+        "metadata": {"name": namespace},
+        "spec": {
+            "type": "Data",
+            "engineRef": {"name": namespace},
+            "volumes": [{"namespace": namespace, "selector": {}}],
+            "hooks": {"before": [hook("before")], "after": [hook("after")]},
+        },
+    }
+
+
+def _kill_and_go_on(
+    folder: Path, kubeconfig: Path, namespace: str, options: tuple[str, ...]
+) -> list[dict[str, Any]]:
+    """Kill the engine while it reads the second volume; returns how the hooks went."""
     volumes = folder / "volumes"
-    small, large = volumes / HOST / "a-small", volumes / HOST / "b-large"
+    small, large = volumes / namespace / "a-small", volumes / namespace / "b-large"
     small.mkdir(parents=True)
     large.mkdir()
     (small / "file").write_text("content")
     for number in range(MEGABYTES // 50):
         (large / f"{number}").write_bytes(os.urandom(50_000_000))
-    options = ("--volumes-dir", str(volumes), "--kopia", kopia)
-    with running_engine(folder / "engine", kubeconfig, *options) as engine:
+    volumes_too = ("--volumes-dir", str(volumes), *options)
+    with running_engine(folder / "engine", kubeconfig, *volumes_too) as engine:
         client = Client(engine.url, engine.token, engine.ca_path)
         client.until("/api/backup_engine/hosts", lambda hosts: len(hosts) == 2)
         client.ask("POST", DEPLOY, json={})
@@ -100,7 +141,9 @@ def _kill_and_go_on(folder: Path, kubeconfig: Path, kopia: str) -> None:
             lambda record: record["status"] not in {"INITIALIZING", "IN_PROGRESS"},
         )
         volumes_told = client.ask("GET", path)
+        hooks: list[dict[str, Any]] = client.ask("GET", path.replace("volumes", "hooks"))
         client.close()
 
     assert record["status"] == "SUCCESS", volumes_told
     assert [each["files"] for each in volumes_told] == [1, MEGABYTES // 50]
+    return hooks
