@@ -36,12 +36,16 @@ class Installation:
             self._used[account] |= seen.used
         return self._used
 
-    def uninstall(self, *folders: str) -> None:
-        """Delete our resources and the manifests, and see that nothing is left."""
+    def stop(self) -> None:
+        """Delete our resources and then the programs; none of these was refused anything."""
         self.used()
         self.kubectl("delete", OURS, "--all", "--all-namespaces", "--timeout=60s")
         # else the namespace's controller, which finds pods in it, naps for half their grace period
         self.kubectl("delete", "deployments", "--all", "-n", NAMESPACE, "--cascade=foreground")
+
+    def uninstall(self, *folders: str) -> None:
+        """Delete our resources and the manifests, and see that nothing is left."""
+        self.stop()
         for folder in folders:
             self.kubectl("delete", "-k", folder, "--timeout=120s", "--ignore-not-found")
         self._read_to = (self.kubectl.sandbox.logs / "audit.log").stat().st_size
@@ -63,11 +67,11 @@ def list_left(kubectl: Kubectl) -> Sequence[str]:
     ]
 
 
-def readme_block(heading: str, language: str) -> str:
-    """Return the first block of ``language`` behind ``heading`` in the README."""
-    text = (ROOT / "README.md").read_text()
+def readme_block(heading: str, language: str, page: str = "README.md") -> str:
+    """Return the first block of ``language`` behind ``heading`` in the README, or another page."""
+    text = (ROOT / page).read_text()
     _, found, rest = text.partition(heading)
-    assert found, f"the README has no {heading!r}"
+    assert found, f"{page} has no {heading!r}"
     block = re.search(rf"```{language}\n(.*?)```", rest, re.DOTALL)
     assert block is not None
     return block[1]

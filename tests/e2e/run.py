@@ -19,7 +19,7 @@ IMAGE = ROOT / "build" / "image.tar"
 APPLICATION = ROOT / "build" / "database.tar"
 TESTS = ROOT / "tests" / "e2e"
 LOG = ROOT / "build" / "e2e.log"
-STORY = ("cluster", "volumes", "rights", "upgrading", "postgresql", "appliance")
+STORY = ("cluster", "volumes", "rights", "chart", "upgrading", "postgresql", "appliance")
 BUILDERS = ("buildah", "debootstrap")
 NO_BASE = 4  # of image/build.py: Debian's packages cannot be had here
 STRICT = os.environ.get("BACKUP_E2E") == "require"

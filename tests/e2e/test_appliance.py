@@ -9,7 +9,7 @@ import pytest
 
 from appliance.server import FakeAppliance
 from e2e.installation import Installation, commands_of, readme_block
-from e2e.kubectl import FINISH_S, Kubectl
+from e2e.kubectl import FINISH_S, ROOT, Kubectl
 from e2e.resources import a_backup
 
 HEADING = "## Against an appliance"
@@ -41,7 +41,7 @@ def test_the_commands_of_the_readme_back_an_appliance_up(
     kubectl: Kubectl, installation: Installation, appliance: FakeAppliance, tmp_path: Path
 ) -> None:
     (tmp_path / "ca.crt").write_text(appliance.ca_pem)
-    (tmp_path / "manifests").symlink_to(Path(__file__).parents[2] / "manifests")
+    (tmp_path / "manifests").symlink_to(ROOT / "manifests")
     for command in commands_of(readme_block(HEADING, "console"), "kubectl"):
         told = [word.replace("$SEC_TOKEN", appliance.token) for word in command]
         kubectl(*told, folder=tmp_path)

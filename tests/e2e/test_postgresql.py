@@ -1,15 +1,17 @@
 """Two engines that share a PostgreSQL and a bucket: one dies in the midst of a backup."""
 
 import re
+from pathlib import Path
 
 import pytest
 
-from e2e.installation import Installation
-from e2e.kubectl import FINISH_S, NAMESPACE, ROLLOUT_S, Kubectl, until
+from e2e.installation import Installation, commands_of, readme_block
+from e2e.kubectl import FINISH_S, NAMESPACE, ROLLOUT_S, ROOT, Kubectl, until
 from e2e.resources import a_backup, start_database
 from fixtures.s3_server import S3Server
 
 OVERLAY = "manifests/overlays/postgresql"
+TOLD = f"`{OVERLAY}` is two such engines"
 URL = "postgresql+asyncpg://postgres@postgres.database.svc:5432/postgres"
 HOLDER = "SELECT split_part(holder, ',', 1) FROM claims WHERE kind = 'backup'"
 
@@ -17,17 +19,17 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
 
 
 def test_a_backup_whose_engine_dies_is_ended_once_by_the_other(
-    kubectl: Kubectl, installation: Installation, bucket: S3Server
+    kubectl: Kubectl, installation: Installation, bucket: S3Server, tmp_path: Path
 ) -> None:
     kubectl("create", "namespace", "database")
     ask = start_database(kubectl, "postgres", "database", {"emptyDir": {}})
     kubectl("expose", "deployment", "postgres", "-n", "database", "--port=5432")
-    kubectl("apply", "--server-side", "-k", "manifests/system")
-    literals = [f"--from-literal={name}={value}" for name, value in bucket.environment.items()]
-    secret = ("create", "secret", "generic", "-n", NAMESPACE)
-    kubectl(*secret, "backup-engine-bucket", *literals)
-    kubectl(*secret, "backup-engine-database", f"--from-literal=url={URL}")
-    kubectl("apply", "--server-side", "-k", OVERLAY)
+    lines = [f"{name}={value}\n" for name, value in bucket.environment.items()]
+    (tmp_path / "bucket.env").write_text("".join(lines))
+    (tmp_path / "url").write_text(URL)
+    (tmp_path / "manifests").symlink_to(ROOT / "manifests")
+    for command in commands_of(readme_block(TOLD, "console", "docs/engine.md"), "kubectl"):
+        kubectl(*command, folder=tmp_path)
     kubectl("apply", "-f", "manifests/samples/backupengine.yaml")
     kubectl.roll_out()
     kubectl("wait", "--for=condition=Ready", "backupengine/in-cluster", f"--timeout={FINISH_S}s")
