@@ -26,9 +26,8 @@ def test_the_line_of_the_readme_installs_both_programs(
 
     notes = run_helm(kubectl, *shlex.split(line.replace(REGISTRY, "")))
 
-    engine = re.search(r"^  apiVersion: backup-operator.*?\n\n", notes, re.DOTALL | re.MULTILINE)
-    assert engine is not None
-    kubectl("apply", "--filename=-", feed=engine[0])
+    (engine,) = re.findall(r"^  apiVersion: .+\n(?:  .+\n)+", notes, re.MULTILINE)
+    kubectl("apply", "--filename=-", feed=engine)
     kubectl.roll_out()
     kubectl("wait", "--for=condition=Ready", "backupengine/in-cluster", f"--timeout={FINISH_S}s")
     kubectl.apply(a_backup("by-the-chart"))
