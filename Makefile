@@ -59,7 +59,7 @@ ROUNDS ?= 3
 
 bench: sandbox ## figures as ratios against a bare client in the same run; CAPTURES, RESTORES: objects, ROUNDS
 	@missed=0; export PYTHONPATH=tests; \
-	for objects in $(CAPTURES); do $(BIN)/python benchmarks/capture.py --objects $$objects --rounds $(ROUNDS) || missed=1; done; \
+	$(BIN)/python benchmarks/capture.py --objects $(CAPTURES) --rounds $(ROUNDS) || missed=1; \
 	for objects in $(RESTORES); do $(BIN)/python benchmarks/restore.py --s3 --objects $$objects --rounds $(ROUNDS) || missed=1; done; \
 	for other in operating serving data; do $(BIN)/python benchmarks/$$other.py || missed=1; done; \
 	if [ -f build/image.tar ]; then $(BIN)/python benchmarks/node.py || missed=1; else echo "bench: no build/image.tar, so nothing is measured on a node: make image"; fi; \

@@ -1,6 +1,7 @@
 """What the benchmarks share: a measured run, the row it becomes, and a cluster to run against."""
 
 import contextlib
+import os
 import re
 import resource
 import statistics
@@ -35,18 +36,39 @@ class Row:
     peak_rss_mb: float
 
 
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """One figure, as text, beside what it may be at most, unless ``allowed`` says otherwise."""
+
+    what: str
+    found: str
+    allowed: str
+    is_met: bool
+
+    def __str__(self) -> str:
+        return (
+            f"{self.what}: {self.found} (budget {self.allowed}){'' if self.is_met else ' MISSED'}"
+        )
+
+
 def finish_run(objects: int, seconds: float) -> Run:
     """Sum up the work that this process has done, and nothing else."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return Run(objects, seconds, read_peak_rss_mb(), used.ru_utime + used.ru_stime)
 
 
-def read_peak_rss_mb() -> float:
-    """Return the largest resident set of this process so far, in MiB.
+def read_cpu_s(pid: int) -> float:
+    """Return the processor time that a process has used so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def read_peak_rss_mb(pid: int | None = None) -> float:
+    """Return the largest resident set of a process so far, in MiB; None: of this one.
 
     Read from the kernel's own account: ``ru_maxrss`` of a child begins with that of its parent.
     """
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid or 'self'}/status").read_text())
     if found is None:
         raise RuntimeError("this kernel does not tell VmHWM; the benchmarks need Linux")
     return int(found[1]) / 1024

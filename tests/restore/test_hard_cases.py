@@ -9,6 +9,7 @@ from backup_engine.capture.asking import RetryPolicy
 from backup_engine.restore.planning import Action, Existing, PlanItem
 from backup_engine.restore.request import RestoreLimits, RestoreOptions
 from backup_engine.restore.run import RestoreOutcome, plan_restore, restore
+from backup_engine.restore.selection import ObjectRule
 from restorescene import Stage, build_crd, make
 from restorescene.stage import deadline
 
@@ -313,3 +314,43 @@ async def test_a_namespaced_object_is_linked_to_its_owner_without_namespace(stag
     new = (await stage.get(f"/apis/{group}/v1/realms/{stage.prefix}"))["metadata"]["uid"]
     found = await stage.get(f"/api/v1/namespaces/{namespace}/configmaps/of-realm")
     assert found["metadata"]["ownerReferences"][0]["uid"] == new != uid
+
+
+async def test_owners_are_found_again_in_the_namespace_that_an_object_moves_to(
+    stage: Stage,
+) -> None:
+    old, new = f"{stage.prefix}-a", f"{stage.prefix}-b"
+    group = f"{stage.prefix}.example"
+    definition = build_crd(stage.prefix, "realms", "Realm")
+    definition["spec"]["scope"] = "Cluster"
+    *_, realm_uid, owner_uid, left_uid = await stage.create(
+        definition,
+        make("v1", "Namespace", old),
+        make(f"{group}/v1", "Realm", stage.prefix, spec={}),
+        make("v1", "ConfigMap", "z-owner", old, data={"a": "1"}),
+        make("v1", "ConfigMap", "left-out", old, data={"a": "1"}),
+    )
+    owners = [
+        {"apiVersion": f"{group}/v1", "kind": "Realm", "name": stage.prefix, "uid": realm_uid},
+        {"apiVersion": "v1", "kind": "ConfigMap", "name": "z-owner", "uid": owner_uid},
+    ]
+    owned = make("v1", "ConfigMap", "a-owned", old, data={"a": "1"})
+    owned["metadata"]["ownerReferences"] = owners
+    alone = make("v1", "Secret", "alone", old)
+    alone["metadata"]["ownerReferences"] = [
+        {"apiVersion": "v1", "kind": "ConfigMap", "name": "left-out", "uid": left_uid}
+    ]
+    await stage.create(owned, alone)
+    archive = await stage.capture()
+
+    selection = stage.selection(ObjectRule(name="left-out"))
+    options = RestoreOptions(selection=selection, namespace_mapping={old: new})
+    outcome = await restore(options, await stage.open(archive), stage.connection)
+
+    assert outcome.is_complete, outcome.errors
+    place = f"/api/v1/namespaces/{new}"
+    moved = (await stage.get(f"{place}/configmaps/z-owner"))["metadata"]["uid"]
+    found = (await stage.get(f"{place}/configmaps/a-owned"))["metadata"]["ownerReferences"]
+    assert [one["uid"] for one in found] == [realm_uid, moved]
+    assert moved != owner_uid
+    assert "ownerReferences" not in (await stage.get(f"{place}/secrets/alone"))["metadata"]

@@ -65,12 +65,14 @@ class BucketWriter:
             await self._abort(trouble)
             raise
 
-    async def write(self, content: bytes) -> None:
+    async def write(self, content: bytes | bytearray | memoryview) -> None:
         """Append ``content``; raises StorageError."""
         if self._upload is None:
-            self._held += content
-            if len(self._held) < UPLOAD_BYTES:
-                return
+            if self._held or len(content) < UPLOAD_BYTES:
+                self._held += content
+                content = self._held
+                if len(self._held) < UPLOAD_BYTES:
+                    return
             upload = obstore.open_writer_async(
                 self._objects,
                 self._name,
@@ -78,7 +80,7 @@ class BucketWriter:
                 max_concurrency=PIECES_ABREAST,
             )
             self._upload = await upload.__aenter__()
-            content, self._held = bytes(self._held), bytearray()
+            self._held = bytearray()  # what it held is ``content`` now
         await self._store.answer(self._name, self._upload.write(content))
 
     async def _abort(self, error: BaseException) -> None:

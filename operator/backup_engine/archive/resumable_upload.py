@@ -1,6 +1,6 @@
 """An archive under construction as objects in a bucket that a later process can go on with (ADR 8).
 
-Segments are create-only objects below ``.staging/<archive>/``. At the end they are put together:
+Segments are objects below ``.staging/<archive>/``. At the end they are put together:
 from memory in one create-only put while the archive is small, else by an upload that reads each
 segment once more. Their names are drawn anew by each process, so two never touch the same one.
 """
@@ -16,11 +16,12 @@ from typing import Final, Generic, Self
 import obstore
 from obstore.store import ObjectStore
 
-from backup_engine.archive.bucket_writing import UPLOAD_BYTES, BucketWriter
+from backup_engine.archive.bucket_writing import BucketWriter
 from backup_engine.archive.errors import ArchiveExistsError, ArchiveMissingError, StorageError
 from backup_engine.archive.reservation import Bucket, build_staging_prefix
 from backup_engine.archive.segments import Flushed, NoteT, Segment
 
+SEGMENT_BYTES: Final = 2 * 1024 * 1024  # one is in memory, and twice while it is sent or read
 READ_ABREAST: Final = 2
 
 
@@ -41,7 +42,7 @@ async def discard_upload(bucket: Bucket, objects: ObjectStore, name: str) -> Non
 
 
 class ResumableUpload(Generic[NoteT]):
-    """The writer for a bucket; holds one segment in memory, and all of a small archive."""
+    """The writer for a bucket; holds one segment in memory, or all of an archive of that size."""
 
     def __init__(self, bucket: Bucket, objects: ObjectStore, name: str, owner: str) -> None:
         self._bucket = bucket
@@ -58,7 +59,7 @@ class ResumableUpload(Generic[NoteT]):
         self._open = bytearray()  # behind it
         self._notes: list[NoteT] = []  # of cuts in closed
         self._durable_notes: list[NoteT] = []
-        self._whole: bytearray | None = bytearray()  # the archive so far, while it is small
+        self._whole: bytearray | None = bytearray()  # what is durable, while the archive is small
 
     async def __aenter__(self) -> Self:
         if await self._bucket.find_size(self._name) is not None:
@@ -90,8 +91,8 @@ class ResumableUpload(Generic[NoteT]):
     async def write(self, content: bytes) -> None:
         """Append ``content``; raises StorageError."""
         self._open += content
-        self._remember(content)
-        if len(self._closed) + len(self._open) >= UPLOAD_BYTES:
+        self._forget_if_large()
+        if len(self._closed) + len(self._open) >= SEGMENT_BYTES:
             async with self._turn:
                 await self._put_closed()
                 open_, self._open = self._open, bytearray()
@@ -134,24 +135,31 @@ class ResumableUpload(Generic[NoteT]):
         self._put_count += 1
         path = f"{self._prefix}{self._put_count:06d}"
         digest = await asyncio.to_thread(lambda: hashlib.sha256(content).hexdigest())
-        put = obstore.put_async(self._objects, path, content, mode="create", use_multipart=False)
+        # not create-only, which nobody may send again when the server fell silent in the middle; no
+        # other process has this name
+        put = obstore.put_async(self._objects, path, content, use_multipart=False)
         await self._bucket.answer(path, put)
         self._durable.append(Segment(path=path, size_bytes=len(content), sha256=digest))
+        self._remember(content)
 
-    def _remember(self, content: bytes) -> None:
+    def _remember(self, content: bytearray | memoryview) -> None:
         if self._whole is None:
             return
         self._whole += content
-        if len(self._whole) >= UPLOAD_BYTES:
+        self._forget_if_large()
+
+    def _forget_if_large(self) -> None:
+        held = len(self._closed) + len(self._open)
+        if self._whole is not None and len(self._whole) + held >= SEGMENT_BYTES:
             self._whole = None
 
-    async def _contents(self) -> AsyncGenerator[bytes, None]:
+    async def _contents(self) -> AsyncGenerator[bytes | memoryview, None]:
         """Yield the whole archive in order, the next segment being read meanwhile."""
         if self._whole is not None:
-            yield bytes(self._whole)
+            yield bytes(self._whole + self._closed + self._open)
             return
         waiting = iter(self._durable)
-        reading: list[asyncio.Task[bytes]] = []
+        reading: list[asyncio.Task[memoryview]] = []
         try:
             while True:
                 while len(reading) < READ_ABREAST and (segment := next(waiting, None)):
@@ -165,7 +173,7 @@ class ResumableUpload(Generic[NoteT]):
             await asyncio.gather(*reading, return_exceptions=True)
         yield bytes(self._closed + self._open)
 
-    async def _read_again(self, segment: Segment) -> bytes:
+    async def _read_again(self, segment: Segment) -> memoryview:
         content = await self._read(segment)
         if content is None:
             raise StorageError(
@@ -175,12 +183,12 @@ class ResumableUpload(Generic[NoteT]):
             )
         return content
 
-    async def _read(self, segment: Segment) -> bytes | None:
+    async def _read(self, segment: Segment) -> memoryview | None:
         """Read a segment; None: it is gone, or not what was written."""
         path = segment.path
         read = obstore.get_range_async(self._objects, path, start=0, length=segment.size_bytes)
         try:
-            content = bytes(await self._bucket.answer(path, read))
+            content = memoryview(await self._bucket.answer(path, read))
         except ArchiveMissingError:
             return None
         digest = await asyncio.to_thread(lambda: hashlib.sha256(content).hexdigest())
