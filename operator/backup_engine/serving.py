@@ -19,6 +19,7 @@ from backup_engine.settings import ListenAddress
 
 GRACE_S: Final = 20  # for requests that run when the process is told to stop
 KEEP_ALIVE_S: Final = 30
+FAREWELL_S: Final = 1.0  # for the other end of a connection to confirm that it is over
 BACKLOG: Final = 512
 
 
@@ -116,6 +117,31 @@ class EngineServer(uvicorn.Server):
         if self.started:
             sys.stderr.write(f"backup_engine: serving on {self.url}\n")
             sys.stderr.flush()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let running requests finish, and wait for nobody else."""
+        leaving = asyncio.create_task(self._leave_silent())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            leaving.cancel()
+
+    async def _leave_silent(self) -> None:
+        """Drop connections that we have closed, and the other end has not.
+
+        A client with a pool does not read from a connection at rest, so it confirms no end of TLS,
+        for which asyncio waits 30 s.
+        """
+        silent: set[EngineProtocol] = set()
+        while True:
+            await asyncio.sleep(FAREWELL_S)
+            for connection in silent & self.server_state.connections:
+                connection.transport.abort()
+            silent = {
+                each
+                for each in self.server_state.connections
+                if isinstance(each, EngineProtocol) and each.transport.is_closing()
+            }
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:

@@ -3,12 +3,15 @@
 import asyncio
 import base64
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -18,6 +21,7 @@ from backup_api.client import BackupApiClient, ClientOptions
 from backup_api.credentials import SecToken, Trust
 from backup_engine.__main__ import main
 from backup_engine.auth.passwords import hash_password
+from backup_engine.serving import GRACE_S
 from fixtures.engine import EngineProcess, running_engine
 from fixtures.postgresql import LOCKED, PostgresServer
 from fixtures.s3_server import S3Server
@@ -114,6 +118,24 @@ async def test_sigterm_lets_a_running_capture_be_resumed_by_the_next_start(
     process.start()
     async with client_of(process) as client:
         await until(client, created.id, RecordStatus.SUCCESS)
+
+
+async def test_a_connection_at_rest_that_nobody_reads_from_does_not_hold_the_end_up(
+    process: EngineProcess,
+) -> None:
+    context = ssl.create_default_context(cadata=process.ca_pem)
+    address = urlsplit(process.url)
+
+    def connect() -> ssl.SSLSocket:
+        plain = socket.create_connection((address.hostname, address.port))
+        return context.wrap_socket(plain, server_hostname=address.hostname)
+
+    with await asyncio.to_thread(connect) as resting:
+        resting.sendall(b"GET /healthz HTTP/1.1\r\nHost: engine\r\n\r\n")
+        assert (await asyncio.to_thread(resting.recv, 1000)).startswith(b"HTTP/1.1 200")
+        began = time.monotonic()
+        assert process.stop() == 0
+    assert time.monotonic() - began < GRACE_S
 
 
 async def test_a_second_process_on_the_same_data_or_port_is_refused_and_sigint_ends_the_first(
