@@ -37,7 +37,14 @@ TRANSITIONS = {
     "not sent": {"WriteAhead", "Report"},
     "refused": {"WriteAhead", "LookForLost", "Adopt", "Report"},
     "outcome unknown": {"AddFinalizer", "LookForLost", "Adopt", "WriteAhead", "Report"},
-    "id stored": {"AddFinalizer", "RemoveFinalizer", "FetchRecord", "DeleteRecord", "Report"},
+    "id stored": {
+        "AddFinalizer",
+        "RemoveFinalizer",
+        "FetchRecord",
+        "FetchVerification",
+        "DeleteRecord",
+        "Report",
+    },
     "being deleted": {"LookForLost", "RemoveFinalizer", "Report"},
 }
 """The steps that each stage leads to; one that is never taken here is a way nobody has tried."""

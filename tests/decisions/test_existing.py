@@ -8,7 +8,14 @@ import pytest
 from backup_api.backups import RUNNING, RecordStatus
 from backup_operator.decisions.backup import decide
 from backup_operator.decisions.deletion import BURST, GRACE, is_held
-from backup_operator.decisions.facts import EngineSeen, Look, Recollection, RecordGone, Trouble
+from backup_operator.decisions.facts import (
+    ArchiveFinding,
+    EngineSeen,
+    Look,
+    Recollection,
+    RecordGone,
+    Trouble,
+)
 from backup_operator.decisions.standings import PHASE_OF
 from backup_operator.decisions.steps import (
     Adopt,
@@ -42,6 +49,7 @@ from fixtures.facts import (
 )
 
 DOWN = EngineSeen(ENGINE, Trouble("EngineUnreachable", "does not answer"))
+ASKED = Recollection(finding=ArchiveFinding(None))
 DEADLINE = Failure(reason="DeadlineExceeded", message="too long")
 
 
@@ -56,7 +64,8 @@ def test_every_state_of_a_record_has_a_phase() -> None:
 
 @pytest.mark.parametrize("status", RecordStatus)
 def test_the_phase_follows_the_record(status: RecordStatus) -> None:
-    decision = decide(a_spec(), submitted(record=a_record(status)), NOON + SECOND)
+    seen = replace(submitted(record=a_record(status)), memory=ASKED)
+    decision = decide(a_spec(), seen, NOON + SECOND)
     assert standing_of(decision)[0] is PHASE_OF[status]
 
 
@@ -125,7 +134,7 @@ def test_a_cancelled_backup_stays_cancelled() -> None:
 
 def test_a_failure_of_its_own_is_no_cancellation() -> None:
     seen = submitted(record=a_record(RecordStatus.FAILED), status=RecordStatus.IN_PROGRESS)
-    decision = decide(a_spec(cancel=True), seen, NOON)
+    decision = decide(a_spec(cancel=True), replace(seen, memory=ASKED), NOON)
     assert standing_of(decision)[1:] == (Verdict.FAILED, "BackupFailed")
 
 

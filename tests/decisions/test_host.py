@@ -41,7 +41,11 @@ def a_host(**members: Any) -> EngineHostRecord:  # noqa: ANN401
         ({"deployed_status": "New"}, "NotActive", "SD"),
         ({"is_deploy_pending": True, "reason": "NoSuchClaim"}, "PendingDeploy", "S"),
         ({"reason": "UnknownKind", "message": "'apes'"}, "InForce", "SDR"),
-        ({"deployed_status": "ADD_FAILED", "reason": "NoSuchClaim"}, "NoSuchClaim", "SD"),
+        (
+            {"deployed_status": "ADD_FAILED_CHECK_LOGS", "reason": "NoSuchClaim"},
+            "NoSuchClaim",
+            "SD!",
+        ),
         ({"resource_uid": "another"}, "AnotherIsConsole", "!"),
         ({"resource_uid": None, "resource_name": None}, "NotStaged", ""),
     ],

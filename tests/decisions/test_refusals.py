@@ -11,7 +11,7 @@ from backup_operator.decisions.facts import ArchiveFinding, EngineSeen, Recollec
 from backup_operator.decisions.refusals import advise
 from backup_operator.decisions.status import build_status
 from backup_operator.decisions.steps import FetchVerification, Report
-from backup_operator.resources.backup_status import BackupStatus, Phase
+from backup_operator.resources.backup_status import BackupStatus, Failure, Phase
 from backup_operator.resources.parts import ConditionStatus
 from fixtures.facts import (
     ENGINE,
@@ -135,6 +135,37 @@ def test_the_reason_of_an_invalid_archive_is_asked_for_once_and_told() -> None:
     assert valid is not None
     assert (valid.status, valid.reason) == (ConditionStatus.FALSE, "ChecksumMismatch")
     assert valid.message.startswith("parts/3 has changed. The engine cannot use")
+
+
+def test_why_a_backup_failed_is_asked_for_once_and_told() -> None:
+    wanted = a_spec()
+    broken = a_record(RecordStatus.FAILED)
+    seen = submitted(record=broken)
+    assert decide(wanted, seen, NOON) == FetchVerification(7)
+
+    told = Recollection(finding=ArchiveFinding("UnknownKind", "no kind is called deploymnts."))
+    decision = decide(wanted, observed(seen.status, record=broken, memory=told), NOON)
+    assert isinstance(decision, Report)
+    status = build_status(wanted, 1, seen.status, decision.standing, NOON)
+    assert status.failure is not None
+    assert status.failure.reason == "BackupFailed"
+    assert status.failure.message == (
+        "The engine reports that the backup failed: UnknownKind: no kind is called deploymnts."
+        " Mend the cause and create another Backup."
+    )
+
+    restarted = decide(wanted, observed(status, record=broken), NOON + SECOND)
+    assert isinstance(restarted, Report)
+    assert build_status(wanted, 1, status, restarted.standing, NOON + SECOND) == status
+
+
+def test_nobody_is_asked_why_a_cancelled_or_late_backup_failed() -> None:
+    cancelled = submitted(record=a_record(RecordStatus.FAILED), status=RecordStatus.CANCELLING)
+    assert isinstance(decide(a_spec(cancel=True), cancelled, NOON), Report)
+    late = submitted(
+        record=a_record(RecordStatus.FAILED), failure=Failure(reason="DeadlineExceeded")
+    )
+    assert isinstance(decide(a_spec(), late, NOON), Report)
 
 
 @pytest.mark.parametrize("reason", [None, "not a reason", ""])

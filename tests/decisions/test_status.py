@@ -200,7 +200,8 @@ def test_a_status_stays_small_whatever_a_server_says() -> None:
     record = a_record(
         RecordStatus.FAILED, name=long, description=long, content_file_path=long, version=long
     )
-    standing = decide(a_spec(), submitted(record=record), NOON)
+    told = Recollection(finding=ArchiveFinding(long, long))
+    standing = decide(a_spec(), replace(submitted(record=record), memory=told), NOON)
     assert isinstance(standing, Report)
     status = build_status(a_spec(), 1, BackupStatus(), standing.standing, NOON)
     assert len(json.dumps(status.to_body())) < 32_768

@@ -9,6 +9,7 @@ from backup_api.backups import RecordStatus as State
 from backup_api.errors import CreateBackupErrors, EndpointErrors
 from backup_operator.decisions.backup import decide
 from backup_operator.decisions.facts import (
+    ArchiveFinding,
     EngineSeen,
     Look,
     NotSent,
@@ -25,6 +26,7 @@ from backup_operator.decisions.steps import (
     Decision,
     DeleteRecord,
     FetchRecord,
+    FetchVerification,
     LookForLost,
     RemoveFinalizer,
     Report,
@@ -209,6 +211,9 @@ class World:
                     self.known[record.id] = record
             case FetchRecord(record_id):
                 self.known[record_id] = self.records.get(record_id) or RecordGone()
+            case FetchVerification():
+                finding = ArchiveFinding("StorageFull", "no space is left")
+                self.memory = replace(self.memory, finding=finding)
             case DeleteRecord(record_id, only_running):
                 self.delete(record_id, only_running=only_running)
             case Report(standing):

@@ -6,7 +6,7 @@ from typing import Final
 
 from backup_api.backups import RUNNING, BackupRecord, RecordStatus
 from backup_operator.decisions.adoption import wire_time
-from backup_operator.decisions.facts import Observed, RecordGone
+from backup_operator.decisions.facts import ArchiveFinding, Observed, RecordGone
 from backup_operator.decisions.refusals import cut
 from backup_operator.decisions.standings import (
     DEADLINE_EXCEEDED,
@@ -32,6 +32,7 @@ from backup_operator.resources.backup_status import Failure, Phase
 from backup_operator.resources.durations import format_duration
 from backup_operator.resources.parts import ConditionStatus, ConditionType
 
+BACKUP_FAILED: Final = "BackupFailed"
 CANCELLED: Final = "Cancelled"
 CANCELLED_RUNNING: Final = "Cancelled while it was running."
 
@@ -52,7 +53,7 @@ def decide_existing(wanted: BackupSpec, seen: Observed, record_id: int, now: dat
         case record:
             return (
                 _change_description(wanted, seen, record)
-                or _ask_why_invalid(seen, record)
+                or _ask_why(wanted, seen, record)
                 or Report(_stand(wanted, seen, record))
             )
 
@@ -125,11 +126,10 @@ def _stand(wanted: BackupSpec, seen: Observed, record: BackupRecord) -> Standing
         case RecordStatus.FAILED if _was_cancelled(wanted, seen):
             return cancelled(CANCELLED_RUNNING, record)
         case RecordStatus.FAILED:
-            message = (
-                "The engine reports that the backup failed; its own log says why. Mend the cause"
-                " and create another Backup."
+            failure = _told_failure(seen) or Failure(
+                reason=BACKUP_FAILED, message=_explain_failed(seen.memory.finding)
             )
-            return failed(Failure(reason="BackupFailed", message=message), record)
+            return failed(failure, record)
         case RecordStatus.MISSING:
             return _missing(
                 "FileMissing",
@@ -159,12 +159,35 @@ def _leaving(status: RecordStatus, failure: Failure | None, record: BackupRecord
     )
 
 
-def _ask_why_invalid(seen: Observed, record: BackupRecord) -> FetchVerification | None:
-    """Ask an engine that can tell why the archive is not valid; the record does not say."""
+def _ask_why(wanted: BackupSpec, seen: Observed, record: BackupRecord) -> FetchVerification | None:
+    """Ask an engine that can tell what is wrong with a backup; the record does not say.
+
+    Why a backup failed is asked once, and then stands in the status: after a restart of the
+    operator thousands may have failed.
+    """
     is_invalid = record.status is RecordStatus.SUCCESS and record.is_valid is False
-    if not is_invalid or not seen.engine.offers_verification or seen.memory.finding is not None:
+    is_failed = record.status is RecordStatus.FAILED and not (
+        _was_cancelled(wanted, seen) or _deadline_failure(seen) or _told_failure(seen)
+    )
+    if not (is_invalid or is_failed):
+        return None
+    if not seen.engine.offers_verification or seen.memory.finding is not None:
         return None
     return FetchVerification(record.id)
+
+
+def _told_failure(seen: Observed) -> Failure | None:
+    """Return why the engine's backup failed, if that was told already."""
+    failure = seen.status.failure
+    return failure if failure is not None and failure.reason == BACKUP_FAILED else None
+
+
+def _explain_failed(finding: ArchiveFinding | None) -> str:
+    advice = "Mend the cause and create another Backup."
+    if finding is None or finding.reason is None:
+        return f"The engine reports that the backup failed; its own log says why. {advice}"
+    said = f"{finding.reason}: {finding.message}".rstrip(": .")
+    return cut(f"The engine reports that the backup failed: {said}. {advice}")
 
 
 def _succeeded(wanted: BackupSpec, seen: Observed, record: BackupRecord) -> Standing:

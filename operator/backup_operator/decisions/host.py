@@ -94,7 +94,15 @@ def _judge_present(generation: int, record: EngineHostRecord) -> HostStanding:
         state = record.deployed_status.value if record.deployed_status is not None else "unknown"
         message = record.message or f"The engine says that the host is {state}."
         reason = record.reason or "NotActive"
-        return HostStanding(reason, message, is_staged=True, is_deployed=True, record=record)
+        return HostStanding(
+            reason,
+            message,
+            is_staged=True,
+            is_deployed=True,
+            # until somebody mends the cause and deploys again
+            is_stalled=record.deployed_status is HostStatus.ADD_FAILED_CHECK_LOGS,
+            record=record,
+        )
     return HostStanding(
         "InForce",
         "The engine has the host in force." + _repeat_remark(record),

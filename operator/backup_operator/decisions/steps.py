@@ -118,7 +118,7 @@ class FetchRecord:
 
 @dataclass(frozen=True, slots=True)
 class FetchVerification:
-    """GET why the archive of this record is not valid, from an engine that can tell."""
+    """GET why this backup failed, or is not valid, from an engine that can tell."""
 
     record_id: int
 
