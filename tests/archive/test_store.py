@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from obstore.store import LocalStore
 
+from backup_engine.archive import store as store_module
 from backup_engine.archive.errors import ArchiveExistsError, ArchiveMissingError, StorageError
 from backup_engine.archive.store import UPLOAD_BYTES, ArchiveStore
 
@@ -108,6 +110,20 @@ async def test_only_from_a_store_that_is_there_can_an_archive_be_gone(
     with pytest.raises(ArchiveMissingError, match=str(archives)):
         await store.is_gone(NAME)
     assert (present, deleted) == (False, True)
+
+
+async def test_a_directory_that_goes_while_it_is_opened_is_no_store(
+    archives: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archives.mkdir(exist_ok=True)  # noqa: ASYNC240 - nothing else runs
+
+    def unmount_and_open(prefix: Path) -> LocalStore:
+        prefix.rmdir()
+        return LocalStore(prefix=prefix)
+
+    monkeypatch.setattr(store_module, "LocalStore", unmount_and_open)
+    with pytest.raises(ArchiveMissingError, match="does not exist"):
+        await ArchiveStore.open(archives.as_uri()).list_names()
 
 
 async def test_directory_and_files_are_their_owners_alone(

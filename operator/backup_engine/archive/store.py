@@ -228,7 +228,10 @@ class ArchiveStore:
             assert directory is not None
             if not await asyncio.to_thread(directory.is_dir):
                 raise ArchiveMissingError(str(directory))
-            self._objects = await asyncio.to_thread(LocalStore, prefix=directory)
+            try:
+                self._objects = await asyncio.to_thread(LocalStore, prefix=directory)
+            except BaseError as trouble:  # it has gone since we looked
+                raise ArchiveMissingError(str(directory)) from trouble
         return self._objects
 
 
