@@ -22,16 +22,16 @@ SLEEP = ["/bin/sleep", "60"]
 SOURCE = str(Path(tether.__file__).parents[1])
 
 HOLD_THE_LOCK = """
-import sys, time
+import sys
 from pathlib import Path
 from backup_sandbox.cache import BinaryCache
 from backup_sandbox.versions import this_platform
 
-journal, hold_s = Path(sys.argv[2]), float(sys.argv[3])
+journal = Path(sys.argv[2])
 with BinaryCache(Path(sys.argv[1]), this_platform()).lock():
     with journal.open("a") as lines:
         lines.write("in\\n")
-    time.sleep(hold_s)
+    sys.stdin.read()  # until it is closed
     with journal.open("a") as lines:
         lines.write("out\\n")
 """
@@ -57,6 +57,7 @@ def until(condition: Callable[[], bool], within_s: float = 10) -> None:
 def running(command: list[str]) -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen(
         command,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -68,9 +69,9 @@ def running(command: list[str]) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def locker(root: Path, hold_s: float) -> list[str]:
-    journal = root / "journal"
-    return [sys.executable, "-c", HOLD_THE_LOCK, str(root), str(journal), str(hold_s)]
+def locker(root: Path) -> list[str]:
+    """Hold the lock until its standard input is closed."""
+    return [sys.executable, "-c", HOLD_THE_LOCK, str(root), str(root / "journal")]
 
 
 def lines_of(path: Path) -> list[str]:
@@ -79,22 +80,24 @@ def lines_of(path: Path) -> list[str]:
 
 @pytest.mark.process
 def test_two_builders_never_overlap_and_the_second_says_that_it_waits(tmp_path: Path) -> None:
-    with running(locker(tmp_path, 1)) as first:
+    with running(locker(tmp_path)) as first:
         until(lambda: lines_of(tmp_path / "journal") == ["in"])
-        with running(locker(tmp_path, 0)) as second:
-            _, talk = second.communicate(timeout=20)
-        first.communicate(timeout=20)
+        with running(locker(tmp_path)) as second:
+            assert second.stderr is not None
+            talk = second.stderr.readline()
+            assert "waiting for another build to end" in talk
+            first.communicate(timeout=20)
+            second.communicate(timeout=20)
 
-    assert "waiting for another build to end" in talk
     assert lines_of(tmp_path / "journal") == ["in", "out", "in", "out"]
 
 
 @pytest.mark.process
 def test_the_lock_of_a_killed_builder_is_free(tmp_path: Path) -> None:
-    with running(locker(tmp_path, 60)) as first:
+    with running(locker(tmp_path)) as first:
         until(lambda: lines_of(tmp_path / "journal") == ["in"])
         first.kill()
-        with running(locker(tmp_path, 0)) as second:
+        with running(locker(tmp_path)) as second:
             second.communicate(timeout=20)
 
     assert lines_of(tmp_path / "journal") == ["in", "in", "out"]
