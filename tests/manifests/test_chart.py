@@ -54,7 +54,7 @@ def run_helm(
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=200,
     )
 
 

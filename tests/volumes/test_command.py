@@ -16,8 +16,6 @@ from backup_engine.volumes.snapshots import Snapshot
 from fixtures.volumes import VolumeScene
 from fixtures.volumes_command import run
 
-pytestmark = pytest.mark.timeout(300)
-
 
 async def test_a_lost_cluster_leaves_its_volumes_to_whoever_has_repository_and_password(
     shop: VolumeScene, kopia: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

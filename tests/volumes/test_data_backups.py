@@ -11,8 +11,6 @@ from backup_engine.volumes.volume import Volume
 from fixtures.volumes import HOST, WATCHFUL, VolumeScene
 from localengine import BACKUPS
 
-pytestmark = pytest.mark.timeout(300)
-
 LOOKED_AFTER = pytest.mark.parametrize("keeping", [WATCHFUL], ids=[""])
 NOTICED_WITHIN_S = 100
 """A kopia whose directory goes just as it reads tries again until the engine ends it."""

@@ -14,7 +14,7 @@ from fixtures.exec_node import ExecNode
 from fixtures.volumes import VolumeScene, build_work
 from localengine import BACKUPS, local_engine
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.cluster
 
 WITHIN_S = 100
 APP = {"matchLabels": {"app": "db"}}

@@ -23,8 +23,6 @@ from fixtures.volumes import HOST, VolumeScene, build_work, open_scene
 from listserver import ListServer
 from localengine import BACKUPS, local_engine
 
-pytestmark = pytest.mark.timeout(300)
-
 WITHIN_S = 100
 AFTERNOON = datetime(2026, 3, 4, 15, 0, tzinfo=UTC)
 FIRST_NIGHT = datetime(2026, 3, 5, 0, 1, tzinfo=UTC)

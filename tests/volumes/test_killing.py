@@ -22,9 +22,9 @@ from fixtures.engine import running_engine
 from fixtures.exec_node import ExecNode
 from localengine import BACKUPS, DEPLOY, STAGED
 
-pytestmark = [pytest.mark.cluster, pytest.mark.process, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.cluster, pytest.mark.process]
 
-MEGABYTES = 100
+FILES = 3
 WITHIN_S = 100
 
 
@@ -34,7 +34,7 @@ class Client:
     def __init__(self, url: str, token: str, ca: Path) -> None:
         trust = ssl.create_default_context(cafile=ca)
         headers = {"SEC": token, "Accept": "application/json"}
-        self._http = httpx2.Client(base_url=url, headers=headers, verify=trust)
+        self._http = httpx2.Client(base_url=url, headers=headers, verify=trust, timeout=60)
 
     def ask(self, method: str, path: str, **options: Any) -> Any:  # noqa: ANN401
         return self._http.request(method, path, **options).json()
@@ -63,11 +63,13 @@ async def test_a_killed_engine_makes_one_snapshot_of_each_volume_and_lets_the_ap
     await exec_node.add_pod(namespace, "db-0", labels={"app": "db"})
     host = a_host(namespace, log)
     await asyncio.to_thread(kubectl, "create", "-f", "-", input=json.dumps(host))
-    options = ("--engine-name", namespace, "--database-url", database_url, "--kopia", kopia)
+    go = tmp_path / "go"
+    held = ("--kopia", str(hold_kopia(tmp_path, kopia, go)))
+    options = ("--engine-name", namespace, "--database-url", database_url, *held)
     patience = ("--takeover-after", "1")  # of a shared database: nobody else lives there
 
     told = await asyncio.to_thread(
-        _kill_and_go_on, tmp_path, sandbox.kubeconfig, namespace, (*options, *patience)
+        _kill_and_go_on, tmp_path, sandbox.kubeconfig, namespace, go, (*options, *patience)
     )
 
     await asyncio.to_thread(kubectl, "delete", "backuphost", namespace, "--wait=false")
@@ -83,6 +85,17 @@ async def test_a_killed_engine_makes_one_snapshot_of_each_volume_and_lets_the_ap
     snapshots = await (await found.open(2, namespace)).list_snapshots()
     expected = [f"{namespace}/a-small", f"{namespace}/b-large"]
     assert sorted(str(each.volume) for each in snapshots) == expected
+
+
+def hold_kopia(folder: Path, kopia: str, go: Path) -> Path:
+    """Write a kopia that does not read the large volume before ``go`` is there."""
+    held = folder / "held-kopia"
+    wait = f"while ! test -e {go}; do sleep 0.1; done"
+    held.write_text(
+        f'#!/bin/sh\ncase "$*" in *"snapshot create"*b-large*) {wait};; esac\nexec {kopia} "$@"\n'
+    )
+    held.chmod(0o755)
+    return held
 
 
 def a_host(namespace: str, log: Path) -> dict[str, Any]:
@@ -106,16 +119,19 @@ def a_host(namespace: str, log: Path) -> dict[str, Any]:
 
 
 def _kill_and_go_on(
-    folder: Path, kubeconfig: Path, namespace: str, options: tuple[str, ...]
+    folder: Path, kubeconfig: Path, namespace: str, go: Path, options: tuple[str, ...]
 ) -> list[dict[str, Any]]:
-    """Kill the engine while it reads the second volume; returns how the hooks went."""
+    """Kill the engine while its kopia has the second volume; returns how the hooks went.
+
+    That kopia outlives it, and reads when the next engine is there already.
+    """
     volumes = folder / "volumes"
     small, large = volumes / namespace / "a-small", volumes / namespace / "b-large"
     small.mkdir(parents=True)
     large.mkdir()
     (small / "file").write_text("content")
-    for number in range(MEGABYTES // 50):
-        (large / f"{number}").write_bytes(os.urandom(50_000_000))
+    for number in range(FILES):
+        (large / f"{number}").write_bytes(os.urandom(1_000_000))
     volumes_too = ("--volumes-dir", str(volumes), *options)
     with running_engine(folder / "engine", kubeconfig, *volumes_too) as engine:
         client = Client(engine.url, engine.token, engine.ca_path)
@@ -135,6 +151,7 @@ def _kill_and_go_on(
         client.close()
 
         engine.start()
+        go.touch()
         client = Client(engine.url, engine.token, engine.ca_path)
         record = client.until(
             f"{BACKUPS}/{created['id']}",
@@ -145,5 +162,5 @@ def _kill_and_go_on(
         client.close()
 
     assert record["status"] == "SUCCESS", volumes_told
-    assert [each["files"] for each in volumes_told] == [1, MEGABYTES // 50]
+    assert [each["files"] for each in volumes_told] == [1, FILES]
     return hooks

@@ -19,7 +19,6 @@ from fixtures.s3_server import S3Server
 from fixtures.volumes_command import run as run_command
 
 pytest_plugins = ["fixtures.s3"]
-pytestmark = pytest.mark.timeout(300)
 
 
 async def test_a_mover_stores_a_volume_in_a_bucket_and_writes_it_back(

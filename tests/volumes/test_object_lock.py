@@ -15,7 +15,6 @@ from backup_engine.volumes.volume import Volume
 from fixtures.s3_server import S3Server
 
 pytest_plugins = ["fixtures.s3"]
-pytestmark = pytest.mark.timeout(300)
 
 DATA = Volume("shop", "data")
 LOGS = "_log_"  # kopia's own logs are not locked

@@ -18,7 +18,7 @@ from backup_engine.volumes.pod_commands import PodCommands
 from fixtures.cluster import Cluster, Kubectl
 from fixtures.exec_node import ExecNode
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.cluster
 
 LONG_S = 120
 MANIFESTS = Path(__file__).parents[2] / "manifests"

@@ -3,13 +3,9 @@
 import asyncio
 from typing import Any
 
-import pytest
-
 from fixtures.volumes import VolumeScene
 
 RESTORES = "/api/backup_engine/volume_restores"
-
-pytestmark = pytest.mark.timeout(300)
 
 
 async def restored(shop: VolumeScene, **body: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -17,7 +13,7 @@ async def restored(shop: VolumeScene, **body: Any) -> dict[str, Any]:  # noqa: A
     answer = await shop.engine.send("POST", RESTORES, json=body)
     assert answer.status_code == 201, answer.text
     restore_id = answer.json()["id"]
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(100):
         while True:
             record: dict[str, Any] = (
                 await shop.engine.send("GET", f"{RESTORES}/{restore_id}")
@@ -207,7 +203,7 @@ async def test_an_unfinished_restore_is_carried_on_and_an_ended_one_cannot_be_ca
 
     shop.engine.start()
 
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(100):
         while True:
             first, second = (await shop.engine.send("GET", RESTORES)).json()
             if first["time_completed"] and second["time_completed"]:
