@@ -16,8 +16,8 @@ from backup_sandbox import Sandbox
 
 ROOT = Path(__file__).parents[2]
 NAMESPACE = "backup-system"
-ROLLOUT_S = 150
-FINISH_S = 90
+ROLLOUT_S = 200
+FINISH_S = 150
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ HEADING = "## Against an appliance"
 OVERLAY = "manifests/overlays/appliance"
 CONSOLE = "https://console.example.net"
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.cluster
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from e2e.resources import a_backup
 
 REGISTRY = "your-registry/"
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.cluster
 
 
 def test_the_line_of_the_readme_installs_both_programs(

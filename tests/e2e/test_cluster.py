@@ -10,7 +10,7 @@ from e2e.installation import Installation, commands_of, list_archives, list_left
 from e2e.kubectl import FINISH_S, NAMESPACE, Kubectl, until
 from e2e.resources import Resource, a_backup, ours
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.cluster
 
 
 def test_the_commands_of_the_readme_install_both_programs(

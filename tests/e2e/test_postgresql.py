@@ -15,7 +15,7 @@ TOLD = f"`{OVERLAY}` is two such engines"
 URL = "postgresql+asyncpg://postgres@postgres.database.svc:5432/postgres"
 HOLDER = "SELECT split_part(holder, ',', 1) FROM claims WHERE kind = 'backup'"
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 
 def test_a_backup_whose_engine_dies_is_ended_once_by_the_other(

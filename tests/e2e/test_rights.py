@@ -6,7 +6,7 @@ from e2e.installation import OURS, VOLUMES_OVERLAY, Installation
 from e2e.kubectl import Kubectl
 from fixtures.rights import ENGINE, OPERATOR, Use, granted_to, is_used
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.cluster
 
 READ_AGAIN = (
     "read again after a conflict, or a gap in what is watched;"

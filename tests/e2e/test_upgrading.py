@@ -14,7 +14,7 @@ OVERLAY = "manifests/overlays/cluster"
 RESTORE = "manifests/restore"
 KINDS = "backupengines,backuphosts,backupconfigurations,backups,backupschedules,restores"
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.cluster
 
 
 def test_an_upgrade_keeps_what_is_stored_and_goes_on_with_it(

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,13 @@ from backup_engine.volumes.repository import Repository
 from backup_sandbox.binaries import ensure_binaries
 from backup_sandbox.versions import KOPIA_BINARY
 from e2e.installation import VOLUMES_OVERLAY, list_archives
-from e2e.kubectl import NAMESPACE, ROLLOUT_S, Kubectl, until
+from e2e.kubectl import FINISH_S, NAMESPACE, ROLLOUT_S, Kubectl, until
 from e2e.resources import a_backup, a_claim, ours, start_database
 from fixtures.s3_server import S3Server
 
 MOVERS = "app.kubernetes.io/component=mover"
 BULK_MIB = 150
+TRIES = 3
 HOOKS = "manifests/hooks"
 CHECKPOINT = {
     "namespace": "orders",
@@ -28,10 +30,9 @@ CHECKPOINT = {
     "command": ["psql", "--username=postgres", "--command=CHECKPOINT"],
 }
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 
-@pytest.mark.timeout(900)
 def test_the_rows_of_a_database_come_back_from_a_backup_of_its_volume(
     kubectl: Kubectl, bucket: S3Server
 ) -> None:
@@ -81,50 +82,47 @@ def test_the_rows_of_a_database_come_back_from_a_backup_of_its_volume(
 
     assert before.startswith("20000|")
     assert start_database(kubectl, "restored", "orders")(every_row) == before
-    left = kubectl("get", "jobs,secrets", "-n", "orders", "-o=name").stdout
-    assert left == "", "movers left something behind"
+    left = ("get", "jobs,secrets", "-n", "orders", "-o=name")
+    until(lambda: kubectl(*left).stdout == "", FINISH_S, "movers leave nothing behind")
 
 
 def test_a_mover_that_is_killed_is_followed_by_another(
     kubectl: Kubectl, bucket: S3Server, snapshots: Callable[[str], int]
 ) -> None:
-    write_bulk(kubectl)
-    with mover_at_work(kubectl, bucket, "mover-killed") as mover:
+    with mover_at_work(kubectl, bucket, "mover-killed") as (name, mover):
         kubectl("delete", "pod", mover, "-n", "orders", "--grace-period=0", "--force")
 
-    kubectl.wait("Complete", "backup/mover-killed", ROLLOUT_S)
-    assert snapshots("mover-killed") == 1
+    kubectl.wait("Complete", f"backup/{name}", ROLLOUT_S)
+    assert snapshots(name) == 1
 
 
 def test_engine_and_operator_that_are_killed_find_their_backups_again(
     kubectl: Kubectl, bucket: S3Server, snapshots: Callable[[str], int]
 ) -> None:
-    write_bulk(kubectl)
     before = list_archives(kubectl)
-    with mover_at_work(kubectl, bucket, "engine-killed"):
+    with mover_at_work(kubectl, bucket, "engine-killed") as (name, _):
         kubectl.apply(*(a_backup(f"killed-{number}") for number in range(3)))
         kubectl("delete", "pods", "--all", "-n", NAMESPACE, "--grace-period=0", "--force")
 
     kubectl.roll_out()
-    kubectl.wait("Complete", "backup/engine-killed", ROLLOUT_S)
+    kubectl.wait("Complete", f"backup/{name}", ROLLOUT_S)
     for number in range(3):
         kubectl.wait("Complete", f"backup/killed-{number}", ROLLOUT_S)
-    assert snapshots("engine-killed") == 1
+    assert snapshots(name) == 1
     assert len(list_archives(kubectl) - before) == 3
 
 
 def test_a_backup_outlasts_that_its_node_is_drained(
     kubectl: Kubectl, bucket: S3Server, snapshots: Callable[[str], int]
 ) -> None:
-    write_bulk(kubectl)
-    with mover_at_work(kubectl, bucket, "drained"):
+    with mover_at_work(kubectl, bucket, "drained") as (name, _):
         # not by eviction: with one node the budget would hold the last operator for ever
         kubectl("drain", "sandbox", "--delete-emptydir-data", "--disable-eviction", "--timeout=90s")
     kubectl("uncordon", "sandbox")
 
     kubectl.roll_out()
-    kubectl.wait("Complete", "backup/drained", ROLLOUT_S)
-    assert snapshots("drained") == 1
+    kubectl.wait("Complete", f"backup/{name}", ROLLOUT_S)
+    assert snapshots(name) == 1
     kubectl.apply(a_backup("after-the-drain"))
     kubectl.wait("Complete", "backup/after-the-drain")
     kubectl("delete", "namespace", "orders", "--timeout=60s")
@@ -141,15 +139,37 @@ def write_bulk(kubectl: Kubectl) -> None:
 
 
 @contextmanager
-def mover_at_work(kubectl: Kubectl, bucket: S3Server, name: str) -> Iterator[str]:
-    """Begin a DATA backup, and hold its mover in mid-run until the block ends; yields its pod."""
-    kubectl.apply(a_backup(name, backupType="DATA", hostname="orders"))
-    listed = ("get", "pods", "-n", "orders", "-l", MOVERS, "-o=name")
-    running = ("--field-selector=status.phase=Running",)
-    until(lambda: bool(kubectl(*listed, *running).stdout), ROLLOUT_S, "a mover runs")
-    with bucket.frozen():
-        (pod,) = kubectl(*listed, *running).stdout.split()
-        yield pod.removeprefix("pod/")
+def mover_at_work(kubectl: Kubectl, bucket: S3Server, name: str) -> Iterator[tuple[str, str]]:
+    """Begin a DATA backup, and hold its mover in mid-run until the block ends.
+
+    Yields the name of the backup, and the mover's pod. A mover that had ended before anybody could
+    hold it, on a machine that stalled, is followed by another backup.
+    """
+    running = (
+        *("get", "pods", "-n", "orders", "-l", MOVERS, "-o=name"),
+        "--field-selector=status.phase=Running",
+    )
+    for attempt in range(TRIES):
+        backup = f"{name}-{attempt}"
+        write_bulk(kubectl)
+        kubectl.apply(a_backup(backup, backupType="DATA", hostname="orders"))
+        until(partial(is_to_be_held, kubectl, running, backup), ROLLOUT_S, "a mover runs")
+        with bucket.frozen():
+            pods = kubectl(*running).stdout.split()
+            if pods:
+                (pod,) = pods
+                yield backup, pod.removeprefix("pod/")
+                return
+        kubectl.wait("Complete", f"backup/{backup}", ROLLOUT_S)
+    pytest.fail("no mover could be held")
+
+
+def is_to_be_held(kubectl: Kubectl, running: tuple[str, ...], name: str) -> bool:
+    """Whether a mover runs, or has ended."""
+    if kubectl(*running).stdout:
+        return True
+    told = kubectl.get("backup", "-n", "ops", name).get("status", {}).get("conditions", ())
+    return any((one["type"], one["status"]) == ("Complete", "True") for one in told)
 
 
 @pytest.fixture
