@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from fnmatch import fnmatchcase
 
+from appliance.journal import PATIENCE_S
 from appliance.wire import Json
 
 
@@ -66,7 +67,7 @@ class Hold(Fault):
     _arrived: asyncio.Event = field(default_factory=asyncio.Event)
     is_dropped: bool = False
 
-    async def arrived(self, within_s: float = 5.0) -> None:
+    async def arrived(self, within_s: float = PATIENCE_S) -> None:
         """Wait until a request is being held."""
         async with asyncio.timeout(within_s):
             await self._arrived.wait()

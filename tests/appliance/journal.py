@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 
 from appliance.gate import find_route
 
+PATIENCE_S = 60.0  # what is waited for comes at once, but for a machine that stalls
 _LEFT_OUT = ("/backup_and_restore", "/config/deployment", "/staged_config", "/system", "/help")
 
 

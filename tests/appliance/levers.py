@@ -4,7 +4,7 @@ from appliance.callers import Callers
 from appliance.clock import SteerableClock
 from appliance.faults import Faults
 from appliance.hosts import CONSOLE
-from appliance.journal import Journal, SeenRequest
+from appliance.journal import PATIENCE_S, Journal, SeenRequest
 from appliance.restores import Restore, RestoreDesk
 from appliance.settings import MINUTE_MS
 from appliance.shapes import RUNNING
@@ -52,11 +52,15 @@ class Levers:
         """How many requests matched, for example ``POST /backups`` or ``GET /backups/*``."""
         return sum(1 for _ in self.journal.matching(pattern, status))
 
-    async def received(self, pattern: str, *, times: int = 1, within_s: float = 5.0) -> SeenRequest:
+    async def received(
+        self, pattern: str, *, times: int = 1, within_s: float = PATIENCE_S
+    ) -> SeenRequest:
         """Wait until ``times`` matching requests have arrived; raises TimeoutError."""
         return await self.journal.wait_for(pattern, times, within_s, is_answered=False)
 
-    async def answered(self, pattern: str, *, times: int = 1, within_s: float = 5.0) -> SeenRequest:
+    async def answered(
+        self, pattern: str, *, times: int = 1, within_s: float = PATIENCE_S
+    ) -> SeenRequest:
         """Wait until ``times`` matching requests have been answered; raises TimeoutError."""
         return await self.journal.wait_for(pattern, times, within_s, is_answered=True)
 

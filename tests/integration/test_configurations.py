@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from appliance.journal import PATIENCE_S
 from fixtures.kinds import Objects, configurations
 from fixtures.scene import Body, Scene, find_condition
 
@@ -108,7 +109,7 @@ async def test_drift_is_shown_and_mended(scene: Scene, kept: Objects) -> None:
         return bool(drift.get("fields") == ["configurationBackupTimeLimit"])
 
     await kept.until(name, is_mended, what="drift")
-    async with asyncio.timeout(20):  # the status tells of it before it is staged anew
+    async with asyncio.timeout(PATIENCE_S):  # the status tells of it before it is staged anew
         while scene.appliance.state.staged.configuration[LIMIT] != limit:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     await kept.ready(name, "True", "InForce")

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from appliance.faults import Moment
+from appliance.journal import PATIENCE_S
 from fixtures.scene import Scene
 
 pytestmark = [pytest.mark.cluster, pytest.mark.process]
@@ -25,7 +26,7 @@ async def test_a_lost_answer_never_costs_a_second_backup(own_scene: Scene) -> No
     await finish(scene, "lost")
 
     assert scene.posts() == 1
-    assert "Adopted" in await scene.event_reasons("lost")
+    await scene.told("lost", "Adopted")
 
 
 async def test_a_truncated_answer_never_costs_a_second_backup(own_scene: Scene) -> None:
@@ -97,7 +98,7 @@ async def test_a_request_accepted_after_its_repetition_makes_no_second(
     await hold.arrived()
     scene.operator.kill()
     await scene.operator.start()
-    await scene.appliance.answered("POST /backups", times=1, within_s=15)
+    await scene.appliance.answered("POST /backups", times=1)
     hold.release()
     await finish(scene, "twice")
 
@@ -113,7 +114,7 @@ async def test_a_name_taken_by_the_lost_attempt_is_ours(own_scene: Scene) -> Non
     await scene.operator.start()
     await second.arrived()
     first.release()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while not scene.appliance.backups:  # noqa: ASYNC110 - the appliance's own list
             await asyncio.sleep(0.05)
     second.release()

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import secrets
 import signal
-import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,17 +11,16 @@ from pathlib import Path
 import pytest
 
 from appliance.faults import Moment
-from appliance.journal import SeenRequest
+from appliance.journal import PATIENCE_S, SeenRequest
 from appliance.server import FakeAppliance
 from fixtures.cluster import Cluster
 from fixtures.operator_process import Forge, OperatorProcess, build_operator
-from fixtures.scene import Scene, connect
+from fixtures.scene import Body, Scene, connect
 
-pytestmark = [pytest.mark.cluster, pytest.mark.process, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.cluster, pytest.mark.process]
 
 LEADING = "backup_operator: leading"
-DURATION_S, DEADLINE_S, RETRY_S = 3, 2, 1
-STARTS_WITHIN_S = 60.0
+DURATION_S, DEADLINE_S, RETRY_S = 9, 7, 1  # a machine may stall for five seconds
 
 
 @dataclass
@@ -46,14 +44,20 @@ def is_leading(replica: OperatorProcess) -> bool:
     return replica.process.poll() is None and LEADING in replica.output()
 
 
-async def until_leading(replica: OperatorProcess, within_s: float = STARTS_WITHIN_S) -> float:
-    """Wait until it leads; returns how many seconds that took."""
-    began = time.monotonic()
-    while not is_leading(replica):
-        if time.monotonic() > began + within_s:
-            pytest.fail(f"does not lead:\n{replica.output()}")
-        await asyncio.sleep(0.02)
-    return time.monotonic() - began
+async def until_leading(replica: OperatorProcess) -> None:
+    """Wait until it leads. How soon it may and must: tests/decisions/test_leadership.py."""
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            while not is_leading(replica):  # noqa: ASYNC110 - a file has no event
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        pytest.fail(f"does not lead:\n{replica.output()}")
+
+
+async def until_said(replica: OperatorProcess, words: str) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while words not in replica.output():  # noqa: ASYNC110 - a file has no event
+            await asyncio.sleep(0.05)
 
 
 @pytest.fixture
@@ -98,7 +102,7 @@ async def pair(
 
 
 async def finish(scene: Scene, name: str) -> None:
-    await scene.running(name, within_s=25)
+    await scene.running(name)
     scene.appliance.finish_all()
     await scene.condition(name, "Complete")
     assert scene.created() == 1
@@ -119,9 +123,8 @@ async def test_a_standby_says_nothing_to_the_engine_and_follows_a_killed_leader(
     leader.kill()
     killed_at = len(scene.appliance.requests)
     hold.release()
-    took_s = await until_leading(standby)
+    await until_leading(standby)
 
-    assert took_s <= DURATION_S + RETRY_S + 1  # one for a busy machine
     scene.operator = standby
     await finish(scene, "heir")
     first, second = (
@@ -137,13 +140,18 @@ async def test_a_leader_that_is_told_to_stop_hands_over_at_once(pair: Pair) -> N
     hold = scene.appliance.faults.hold("POST /backups", moment=Moment.AFTER_ACTING)
     await scene.create("handed")
     await hold.arrived()
+    before = await read_lease(scene)
     stopping = asyncio.create_task(leader.stop())
-    with pytest.raises(TimeoutError):  # longer than a lease that is not renewed
-        await asyncio.wait_for(asyncio.shield(stopping), RETRY_S + DURATION_S)
-    assert not is_leading(standby)  # what was begun is finished by the one that began it
+    for _ in range(3):  # what was begun is finished by the one that began it
+        await renewed(scene, await read_lease(scene))
+    assert not stopping.done()
+    assert (await read_lease(scene))["holderIdentity"] == before["holderIdentity"]
+    assert not is_leading(standby)
     hold.release()
     assert await stopping == 0
-    assert await until_leading(standby, within_s=RETRY_S + 1) <= RETRY_S + 1
+    # let go, and not left to run out
+    assert (await read_lease(scene)).get("holderIdentity") != before["holderIdentity"]
+    await until_leading(standby)
 
     scene.operator = standby
     await finish(scene, "handed")
@@ -166,16 +174,14 @@ async def test_a_leader_that_was_asleep_does_nothing_after_its_lease_has_gone(
     await scene.appliance.received("GET /backups", times=scene.appliance.count("GET /backups") + 2)
     asleep_at = len(scene.appliance.requests)
     leader.process.send_signal(signal.SIGCONT)
-    async with asyncio.timeout(30):
-        while "is lost" not in leader.output():  # noqa: ASYNC110 - a file has no event
-            await asyncio.sleep(0.05)
+    await until_said(leader, "is lost")
     polls = scene.appliance.count("GET /backups")
     await scene.appliance.received("GET /backups", times=polls + 3)
 
     woken = scene.appliance.requests[asleep_at:]
     assert not before & connections(woken)
     assert leader.process.poll() is None  # it stands by, and would follow in its turn
-    assert await holder(scene) not in {"", None}
+    assert (await read_lease(scene)).get("holderIdentity")
 
 
 async def test_a_leader_cut_off_from_its_lease_stops_before_the_other_begins(
@@ -183,13 +189,11 @@ async def test_a_leader_cut_off_from_its_lease_stops_before_the_other_begins(
 ) -> None:
     """Somebody takes the lease: the leader notices at its next renewal, and stands by."""
     scene, leader = pair.scene, pair.leader
-    path = f"/apis/coordination.k8s.io/v1/namespaces/{scene.namespace}/leases/backup-operator"
+    path = lease_path(scene)
     await scene.cluster.merge(
         path, {"spec": {"holderIdentity": "thief", "leaseDurationSeconds": 3600}}
     )
-    async with asyncio.timeout(DEADLINE_S + 3):
-        while "is lost" not in leader.output():  # noqa: ASYNC110 - a file has no event
-            await asyncio.sleep(0.05)
+    await until_said(leader, "is lost")
     await scene.create("unled")
     posts = len(scene.appliance.requests)
     with contextlib.suppress(TimeoutError):
@@ -201,8 +205,17 @@ async def test_a_leader_cut_off_from_its_lease_stops_before_the_other_begins(
     await finish(scene, "unled")
 
 
-async def holder(scene: Scene) -> str | None:
-    path = f"/apis/coordination.k8s.io/v1/namespaces/{scene.namespace}/leases/backup-operator"
-    lease = await scene.cluster.call("GET", path)
-    found: str | None = lease["spec"].get("holderIdentity")
-    return found
+def lease_path(scene: Scene) -> str:
+    return f"/apis/coordination.k8s.io/v1/namespaces/{scene.namespace}/leases/backup-operator"
+
+
+async def read_lease(scene: Scene) -> Body:
+    spec: Body = (await scene.cluster.call("GET", lease_path(scene)))["spec"]
+    return spec
+
+
+async def renewed(scene: Scene, before: Body) -> None:
+    """Wait until the lease is another than before."""
+    async with asyncio.timeout(PATIENCE_S):
+        while await read_lease(scene) == before:  # noqa: ASYNC110 - a state is waited for
+            await asyncio.sleep(0.05)

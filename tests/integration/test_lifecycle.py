@@ -122,6 +122,7 @@ async def test_each_transition_is_told_by_one_event(own_scene: Scene) -> None:
     await scene.running("loud")
     scene.appliance.finish_all()
     await scene.condition("loud", "Complete")
+    await scene.told("loud", "Succeeded")
     assert await scene.operator.stop() == 0
 
     assert await scene.event_reasons("loud") == ["Submitted", "Succeeded"]

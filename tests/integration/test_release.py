@@ -10,7 +10,7 @@ import pytest
 from backup_operator.resources.group import FINALIZER
 from fixtures.cluster import Cluster, Kubectl
 
-pytestmark = [pytest.mark.cluster, pytest.mark.process, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.cluster, pytest.mark.process]
 
 OTHER = "example.org/keep"
 
@@ -62,7 +62,7 @@ async def test_a_namespace_of_a_removed_operator_goes_once_it_is_released(
         *("patch", "backup", "shared", f"--namespace={namespace}", "--type=merge"),
         '--patch={"metadata":{"finalizers":null}}',
     )
-    gone = kubectl("wait", "--for=delete", "--timeout=25s", f"namespace/{namespace}", check=False)
+    gone = kubectl("wait", "--for=delete", "--timeout=60s", f"namespace/{namespace}", check=False)
     assert gone.returncode == 0, gone.stderr
 
 
@@ -74,7 +74,7 @@ def test_the_one_liner_of_the_documentation_does_the_same(kubectl: Kubectl, name
         '--patch={"metadata":{"finalizers":null}}',
     )
     gone = kubectl(
-        *("wait", "--for=delete", "--timeout=20s", f"--namespace={namespace}", "backup/kept"),
+        *("wait", "--for=delete", "--timeout=60s", f"--namespace={namespace}", "backup/kept"),
         check=False,
     )
     assert gone.returncode == 0, gone.stderr

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from appliance.faults import Moment
+from appliance.journal import PATIENCE_S
 from appliance.restores import Outage
 from fixtures.cluster import Kubectl
 from fixtures.kinds import Objects, restores
@@ -122,7 +123,7 @@ async def test_a_right_that_the_token_lacks_is_told_until_it_is_granted(
     assert f"BackupEngine {scene.engine} refuses GET /backup_and_restore/restores" in told.stdout
     assert "HTTP 403, code 26" in told.stdout
     scene.appliance.faults.clear()
-    await wanted.ready("powerless", "True", "Planned", within_s=40)
+    await wanted.ready("powerless", "True", "Planned")
 
 
 async def test_another_open_restore_is_waited_for_and_named(scene: Scene) -> None:
@@ -132,7 +133,7 @@ async def test_another_open_restore_is_waited_for_and_named(scene: Scene) -> Non
     body = await wanted.ready("second", "False", "RestoreRunning")
     assert str(other) in find_condition(body, "Ready")["message"]  # type: ignore[index]
     scene.appliance.finish_restore(other)
-    await wanted.ready("second", "True", "Planned", within_s=25)
+    await wanted.ready("second", "True", "Planned")
     await wanted.delete("second")
     await wanted.gone("second")
     assert all(one.status != "PENDING" for one in scene.appliance.restores.records.values()), (
@@ -160,18 +161,18 @@ async def test_the_time_without_an_api_and_new_credentials_are_lived_through(
     desk.outage, desk.restore_seconds = Outage.UNAVAILABLE, None
     desk.on_users_restored = scene.appliance.rotate_token
     await request(scene, "users", ["USERS_CONFIG"], mode="Apply", autoApprove=True)
-    await wanted.ready("users", "False", "EngineAway", within_s=30)
+    await wanted.ready("users", "False", "EngineAway")
     body = await wanted.get("users")
     assert find_condition(body, "Stalled")["status"] == "False"  # type: ignore[index]
 
     scene.appliance.finish_restore(body["status"]["id"])
-    body = await wanted.ready("users", "False", "CredentialsWanted", within_s=30)
+    body = await wanted.ready("users", "False", "CredentialsWanted")
     assert find_condition(body, "CredentialsWanted")["status"] == "True"  # type: ignore[index]
     await scene.cluster.merge(
         f"/api/v1/namespaces/default/secrets/{scene.engine}",
         {"stringData": {"token": scene.appliance.token}},
     )
-    body = await wanted.ready("users", "True", "Succeeded", within_s=30)
+    body = await wanted.ready("users", "True", "Succeeded")
     assert find_condition(body, "CredentialsWanted") is None
     assert scene.appliance.count(LAUNCH) == 1
 
@@ -186,7 +187,7 @@ async def test_kill_9_while_the_answer_is_under_way_never_restores_twice(
     scene.appliance.restores.restore_seconds = None
     hold = scene.appliance.faults.hold(call, moment=Moment.AFTER_ACTING)
     await request(scene, "sturdy", mode="Apply", autoApprove=True)
-    await hold.arrived(within_s=20)
+    await hold.arrived()
     scene.operator.kill()
     hold.release()
     await scene.operator.start()
@@ -214,8 +215,7 @@ async def test_a_restore_deleted_while_the_engine_is_down_does_not_hang(scene: S
     await wanted.ready("leaving", "True", "Planned")
     scene.appliance.faults.reset("GET /restores/{id}", times=100)
     await wanted.delete("leaving")
-    async with asyncio.timeout(50):
-        await wanted.gone("leaving", within_s=50)
+    await wanted.gone("leaving")
 
 
 async def test_a_namespace_goes_whatever_phases_its_restores_are_in(own_scene: Scene) -> None:
@@ -244,11 +244,11 @@ async def test_a_namespace_goes_whatever_phases_its_restores_are_in(own_scene: S
         },
     )
     await wanted.delete("dropped")
-    await wanted.until("waiting", is_running, within_s=40)
+    await wanted.until("waiting", is_running)
 
     path = f"/api/v1/namespaces/{scene.namespace}"
     await scene.cluster.call("DELETE", path)
-    async with asyncio.timeout(45):
+    async with asyncio.timeout(PATIENCE_S):
         while await scene.cluster.find(path) is not None:  # noqa: ASYNC110 - a state is waited for
             await asyncio.sleep(0.1)
     assert [one.status for one in scene.appliance.restores.records.values()] == ["IN_PROGRESS"]

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from appliance.journal import PATIENCE_S
 from fixtures.cluster import Cluster
 from fixtures.scene import Scene
 from fixtures.unruly_cluster import UnrulyCluster, unruly
 
-pytestmark = [pytest.mark.cluster, pytest.mark.process, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.cluster, pytest.mark.process]
 
 
 @pytest.fixture
@@ -27,9 +28,9 @@ async def proxy(own_scene: Scene, sandbox: Cluster, tmp_path: Path) -> AsyncIter
 
 
 async def finish(scene: Scene, name: str, created: int = 1) -> None:
-    await scene.running(name, within_s=60)
+    await scene.running(name)
     scene.appliance.finish_all()
-    await scene.condition(name, "Complete", within_s=60)
+    await scene.condition(name, "Complete")
     assert scene.created() == created
 
 
@@ -38,7 +39,7 @@ def answer(status: int, **headers: str) -> web.Response:
     return web.json_response(body, status=status, headers=headers)
 
 
-async def until(holds: Callable[[], bool], within_s: float = 30.0) -> None:
+async def until(holds: Callable[[], bool], within_s: float = PATIENCE_S) -> None:
     async with asyncio.timeout(within_s):
         while not holds():  # noqa: ASYNC110 - of a proxy that counts
             await asyncio.sleep(0.05)
@@ -54,9 +55,9 @@ async def test_a_restart_of_the_api_server_is_survived(
     scene.appliance.finish_all()
     await scene.create("during", backupType="DATA", hostId=103)
     polls = scene.appliance.count("GET /backups")
-    await scene.appliance.received("GET /backups", times=polls + 2, within_s=30)
+    await scene.appliance.received("GET /backups", times=polls + 2)
     proxy.is_down = False
-    await scene.condition("before", "Complete", within_s=60)
+    await scene.condition("before", "Complete")
     await finish(scene, "during", created=2)
 
 
@@ -100,7 +101,7 @@ async def test_a_status_that_is_refused_stops_no_other_backup_and_is_told_in_the
     await scene.create("small")
     await finish(scene, "small")
     await until(lambda: proxy.refused >= 2)
+    await until(lambda: "413" in scene.operator.output())
     assert "Backup" in scene.operator.output()
-    assert "413" in scene.operator.output()
     proxy.refuse = lambda _: None
     await finish(scene, "large", created=2)

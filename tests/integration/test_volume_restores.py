@@ -20,7 +20,7 @@ from fixtures.kinds import Objects, configurations, restores
 from fixtures.scene import Body, Scene, find_condition
 
 pytest_plugins = ["fixtures.volumes"]
-pytestmark = [pytest.mark.cluster, pytest.mark.process, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.cluster, pytest.mark.process]
 
 PATIENCE_S = 100.0
 
