@@ -25,16 +25,6 @@ pytest_plugins = [
 ]
 
 
-PROCESS_TIMEOUT_S = 180  # each process that a test starts may take seconds on a busy machine
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give tests that start processes longer, unless they say how long themselves."""
-    for item in items:
-        if item.get_closest_marker("process") and not item.get_closest_marker("timeout"):
-            item.add_marker(pytest.mark.timeout(PROCESS_TIMEOUT_S))
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart() -> None:
     """Keep pytest-asyncio from making, and never closing, a loop when the first test is sync.

@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from fixtures.s3_server import S3Server
 
 pytest_plugins = ["fixtures.s3"]
@@ -92,7 +90,6 @@ LARGEST_GROWTH_MIB = 72  # what threads leave unused; 36 parts more are 85 packe
 LARGEST_MIB = 280  # Python with all of it imported is 50, a part with its copies the rest
 
 
-@pytest.mark.timeout(180)
 def test_writing_and_verifying_an_encrypted_archive_takes_the_memory_of_one_part(
     tmp_path: Path,
 ) -> None:

@@ -21,7 +21,6 @@ from fixtures.s3_faults import Fault, FaultyProxy
 from fixtures.s3_server import S3Server
 
 pytest_plugins = ["fixtures.s3"]
-pytestmark = pytest.mark.timeout(120)  # the first test waits for the server
 
 NAME = "backup.x.console_1.23_11_2026.config.1.tar"
 SMALL = 1000

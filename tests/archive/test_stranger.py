@@ -130,7 +130,6 @@ class OneArchive(ArchiveStore):
         return self.content[offset : offset + length]
 
 
-@pytest.mark.timeout(300)
 async def test_a_bit_flipped_at_any_byte_of_a_tiny_archive_is_found() -> None:
     content = await write_tiny()
     store = OneArchive()

@@ -13,7 +13,6 @@ from fixtures.s3_server import S3Server
 from listserver import Listing, ListServer, a_config_map
 
 pytest_plugins = ["fixtures.s3"]
-pytestmark = pytest.mark.timeout(120)  # the first test waits for the server
 
 REQUEST = CaptureRequest(
     backup_id=7,

@@ -26,7 +26,7 @@ from backup_engine.capture.scope import CaptureScope
 from backup_engine.cluster import ClusterConnection
 from fixtures.cluster import Cluster, Kubectl
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.cluster
 
 REQUEST = CaptureRequest(
     backup_id=1,

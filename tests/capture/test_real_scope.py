@@ -28,7 +28,7 @@ from backup_engine.restore.selection import Selection
 from backup_engine.selectors import parse_label_selector
 from fixtures.cluster import Cluster, Kubectl
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.cluster
 
 REQUEST = CaptureRequest(
     backup_id=1,

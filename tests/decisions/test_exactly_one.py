@@ -20,7 +20,6 @@ SETTINGS = hypothesis.settings(
     max_examples=250, stateful_step_count=30, deadline=None, derandomize=True
 )
 MACHINES = (Machine, WithoutFence)
-PATIENT = pytest.mark.timeout(300)  # for a busy machine; alone each takes seconds
 
 
 TRANSITIONS = {
@@ -90,7 +89,6 @@ def pairs_of(table: dict[str, set[str]]) -> set[tuple[str, str]]:
     return {(stage, step) for stage, steps in table.items() for step in steps}
 
 
-@PATIENT
 def test_no_order_of_events_costs_a_backup_and_every_transition_is_taken(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

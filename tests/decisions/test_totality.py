@@ -133,7 +133,6 @@ SPECS = st.builds(
 )
 
 
-@pytest.mark.timeout(240)
 @given(SPECS, OBSERVED, TIMES)
 @settings(max_examples=1500, deadline=None)
 def test_every_decision_is_made_and_can_be_told(

@@ -46,7 +46,6 @@ def run(engine: EngineProcess, setup: str, command: str) -> str:
 
 @pytest.mark.cluster
 @pytest.mark.process
-@pytest.mark.timeout(300)
 def test_every_command_prints_what_the_page_says(tmp_path: Path, sandbox: Cluster) -> None:
     setup = blocks("sh")[1]
     assert len(steps()) > 15
@@ -59,7 +58,6 @@ def test_every_command_prints_what_the_page_says(tmp_path: Path, sandbox: Cluste
 
 @pytest.mark.cluster
 @pytest.mark.process
-@pytest.mark.timeout(120)
 async def test_the_python_of_the_page_runs(shared_engine: EngineProcess) -> None:
     (code,) = blocks("python")
     names: dict[str, Any] = {}

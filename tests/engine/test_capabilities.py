@@ -26,8 +26,6 @@ NEEDED: Mapping[Endpoint, Right | None] = {**RIGHTS, **EXTENSION_RIGHTS}
 CALLS = {each.endpoint: each for each in list_operations() if each.endpoint is not None}
 CAPABILITIES = tuple(sorted({right for right in NEEDED.values() if right}, key=str))
 
-pytestmark = pytest.mark.timeout(180)
-
 
 @pytest.fixture
 async def engine(tmp_path: Path, sandbox: Cluster) -> AsyncIterator[LocalEngine]:

@@ -16,7 +16,7 @@ from fixtures.engine import EngineProcess
 from listserver import ListServer
 from localengine import BACKUPS, TOKEN
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.process
 
 HELD = "/api/v1/secrets"
 CONFIG = {"backup_type": "CONFIG"}

@@ -16,7 +16,7 @@ from fixtures.s3_server import S3Server
 from listserver import ListServer, a_config_map
 
 pytest_plugins = ["fixtures.s3"]
-pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.process
 
 HELD = "/api/v1/secrets"
 LARGEST_FILE = """

@@ -9,7 +9,7 @@ import pytest
 
 from restorescene import Stage, make
 
-pytestmark = [pytest.mark.cluster, pytest.mark.process, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.cluster, pytest.mark.process]
 
 RULE = "kind=ConfigMap;namespace={};name=one"
 

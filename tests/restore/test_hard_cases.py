@@ -13,7 +13,7 @@ from backup_engine.restore.selection import ObjectRule
 from restorescene import Stage, build_crd, make
 from restorescene.stage import deadline
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.cluster
 
 MERGE = {"Content-Type": "application/merge-patch+json"}
 APP = [{"name": "main", "image": "registry.example/app:1"}]

@@ -19,7 +19,7 @@ from fixtures.cluster import Cluster, Kubectl
 from restorescene import Stage, build_crd, make
 from restorescene.small import Options, Small
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.cluster
 
 
 async def test_a_kind_that_is_not_served_is_unsupported(stage: Stage) -> None:

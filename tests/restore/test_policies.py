@@ -11,7 +11,7 @@ from backup_engine.restore.selection import ObjectRule, Selection
 from restorescene import make
 from restorescene.small import Options, Small
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.cluster
 
 
 async def change_all(small: Small) -> None:

@@ -34,7 +34,7 @@ from restorescene import Stage, build_scene
 from restorescene.objects import make
 from restorescene.stage import deadline, versions
 
-pytestmark = [pytest.mark.cluster, pytest.mark.process, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.cluster, pytest.mark.process]
 
 QUICK = Waiting(limit_s=120, first_s=0.05, longest_s=0.5)
 GROUPS = tuple(group.value for group in RestoreGroup)
