@@ -17,7 +17,7 @@ from backup_engine.archive.segments import ResumableWriter
 from backup_engine.archive.store import UPLOAD_BYTES, ArchiveStore, BucketAccess
 from backup_engine.archive.verifying import verify_archive
 from fixtures.archive_command import run
-from fixtures.s3_faults import Fault, FaultyProxy
+from fixtures.s3_faults import Fault, FaultyProxy, What
 from fixtures.s3_server import S3Server
 
 pytest_plugins = ["fixtures.s3"]
@@ -212,6 +212,85 @@ async def test_a_failed_piece_is_sent_again_and_only_that_one(
     assert proxy.count("PUT", "partNumber=2") == 2
     assert [proxy.count("PUT", f"partNumber={number}") for number in (1, 3, 4)] == [1, 1, 1]
     assert await store.reader(NAME).read(0, LARGE) == content
+
+
+LOST = ["cut after", "failed after", "silent before", "silent after"]
+
+
+@pytest.fixture
+def patient_store(proxy: FaultyProxy, bucket: str, monkeypatch: pytest.MonkeyPatch) -> ArchiveStore:
+    """A store that notices silence soon, and waits it out for long."""
+    assert proxy.endpoint
+    monkeypatch.setenv("AWS_TIMEOUT", "1s")
+    return ArchiveStore.open(f"s3://{bucket}/some/place", BucketAccess(retry_s=50))
+
+
+@pytest.mark.parametrize("what", LOST)
+@pytest.mark.parametrize(("size", "path"), [(SMALL, NAME), (LARGE, "reservation")])
+async def test_a_create_only_put_whose_answer_is_lost_is_known_again(
+    proxy: FaultyProxy, patient_store: ArchiveStore, what: What, size: int, path: str
+) -> None:
+    content = os.urandom(size)
+    proxy.faults.append(Fault("PUT", "", what, times=2, path=path))
+
+    await write(patient_store, content)
+
+    assert proxy.faults[0].times == 0
+    assert await patient_store.list_names() == [NAME]
+    assert await patient_store.reader(NAME).read(0, size) == content
+    with pytest.raises(ArchiveExistsError):
+        await write(patient_store, content)
+
+
+@pytest.mark.parametrize("what", ["cut before", "silent before"])
+@pytest.mark.parametrize("size", [SMALL, SMALL - 1])
+async def test_what_another_wrote_while_an_answer_was_lost_is_not_taken_for_ones_own(
+    proxy: FaultyProxy,
+    patient_store: ArchiveStore,
+    s3_server: S3Server,
+    bucket: str,
+    what: What,
+    size: int,
+) -> None:
+    others = os.urandom(size)
+    path = f"/{bucket}/some/place/{NAME}"
+    fault = Fault("PUT", "", what, meanwhile=lambda: s3_server.call("PUT", path, body=others))
+    proxy.faults.append(fault)
+
+    with pytest.raises(ArchiveExistsError):
+        await write(patient_store, os.urandom(SMALL))
+
+    assert await patient_store.reader(NAME).read(0, SMALL) == others
+
+
+async def test_a_completion_whose_answer_is_lost_is_known_again(
+    proxy: FaultyProxy, patient_store: ArchiveStore
+) -> None:
+    content = os.urandom(LARGE)
+    # an upload that is complete is none any more: the second request of its kind meets 404
+    proxy.faults += [Fault("POST", "uploadId=", "cut after"), Fault("POST", "uploadId=", 404)]
+
+    await write(patient_store, content)
+
+    assert [fault.times for fault in proxy.faults] == [0, 0]
+    assert await patient_store.reader(NAME).read(0, LARGE) == content
+
+
+async def test_a_bucket_that_stays_silent_is_given_up_after_the_time_granted(
+    proxy: FaultyProxy, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_TIMEOUT", "1s")
+    store = ArchiveStore.open(f"s3://{bucket}/some/place", BucketAccess(retry_s=3))
+    proxy.faults.append(Fault("PUT", "", "silent before", times=99))
+    begun = time.monotonic()
+
+    with pytest.raises(StorageError) as caught:
+        await write(store, b"content")
+
+    assert caught.value.reason == "StorageUnreachable"
+    assert proxy.count("PUT", "") > 1
+    assert time.monotonic() - begun < 3 + HEADROOM_S
+    assert await store.list_names() == []
 
 
 async def test_every_body_goes_with_its_sha256(proxy: FaultyProxy, bucket: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from backup_api.backups import BackupRecord, BackupType, CreateBackup, RecordSta
 from backup_api.client import BackupApiClient, ClientOptions
 from backup_api.credentials import SecToken, Trust
 from backup_api.extensions.verification import BackupVerification
+from backup_engine.archive.reading import ArchiveReader
+from backup_engine.archive.store import ArchiveStore
 from fixtures.engine import EngineProcess, running_engine
 from fixtures.s3_server import S3Server
 from listserver import ListServer, a_config_map
@@ -18,7 +21,7 @@ from listserver import ListServer, a_config_map
 pytest_plugins = ["fixtures.s3"]
 pytestmark = pytest.mark.process
 
-HELD = "/api/v1/secrets"
+LISTED, HELD = "/api/v1/configmaps", "/api/v1/secrets"
 LARGEST_FILE = """
 import resource, sys
 from backup_engine.__main__ import entry
@@ -55,6 +58,14 @@ async def end(client: BackupApiClient, backup_id: int) -> tuple[BackupRecord, Ba
     return record, await client.get_verification(backup_id)
 
 
+async def objects_in(url: str) -> Counter[str]:
+    """Count the names of the objects in the one archive of a store."""
+    store = ArchiveStore.open(url)
+    (name,) = await store.list_names()
+    archive = await ArchiveReader.open(store.reader(name))
+    return Counter([entry.name async for entry, _ in archive.list_objects(lambda _: True)])
+
+
 def in_bucket(
     s3_server: S3Server, bucket: str, directory: Path
 ) -> tuple[tuple[str, ...], Mapping[str, str]]:
@@ -74,11 +85,13 @@ def in_bucket(
 
 
 async def test_a_server_that_is_restarted_under_a_capture_is_waited_for(
-    tmp_path: Path, source: ListServer, s3_server: S3Server
+    tmp_path: Path, source: ListServer, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bucket = f"restarted-{secrets.token_hex(4)}"
     s3_server.make_bucket(bucket)
     options, environment = in_bucket(s3_server, bucket, tmp_path)
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
     source.hold(HELD)
     kubeconfig = source.kubeconfig(tmp_path)
 
@@ -96,6 +109,13 @@ async def test_a_server_that_is_restarted_under_a_capture_is_waited_for(
 
     assert (record.status, record.is_valid) == (RecordStatus.SUCCESS, True), told.message
     assert s3_server.secret not in log
+    # a page that was too large is asked for anew, smaller, and counts as another one
+    asked = Counter((path, *sorted(query.items())) for path, query in source.requests)
+    lists = {one: times for one, times in asked.items() if one[0] in {LISTED, HELD}}
+    assert set(lists.values()) == {1}, lists
+    assert await objects_in(f"s3://{bucket}/archives") == Counter(
+        one["metadata"]["name"] for listing in source.listings for one in listing.objects
+    )
 
 
 async def test_a_bucket_that_is_gone_fails_the_backup_and_says_so(

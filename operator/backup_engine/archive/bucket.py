@@ -16,6 +16,8 @@ from backup_engine.archive.errors import StorageError
 if TYPE_CHECKING:  # obstore has these for type checkers only
     from obstore.store import RetryConfig, S3Config
 
+RETRY_S: Final = 120.0
+
 _FIRST_PAUSE: Final = timedelta(milliseconds=200)
 _LONGEST_PAUSE: Final = timedelta(seconds=5)
 _SILENT_SCHEMES: Final = frozenset({"memory"})  # no network, so neither patience nor credentials
@@ -35,7 +37,7 @@ class BucketAccess:
     """
 
     credentials_file: Path | None = None
-    retry_s: float = 120.0
+    retry_s: float = RETRY_S
     retries: int = 10_000
 
 

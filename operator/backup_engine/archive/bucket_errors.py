@@ -15,6 +15,7 @@ from backup_engine.archive.errors import StorageError
 DENIED: Final = frozenset({401, 403})
 FULL: Final = 507
 SERVER_ERROR: Final = 500
+UNREACHABLE: Final = "StorageUnreachable"
 SERVED: Final = "file://, s3://, gs:// and az://"
 
 _STATUS: Final = re.compile(r"status code: (\d{3}(?: [A-Za-z]+){0,3})")
@@ -55,7 +56,7 @@ def explain_bucket_error(location: str, trouble: Exception) -> StorageError:
     is_denied = is_refused or status in DENIED
     address = _find_address(text)
     if any(server in address for server in _IDENTITY_SERVERS):
-        reason = "StorageDenied" if is_denied else "StorageUnreachable"
+        reason = "StorageDenied" if is_denied else UNREACHABLE
         return StorageError(reason, _explain_identity(location, address, said))
     if is_denied:
         return StorageError(
@@ -67,7 +68,7 @@ def explain_bucket_error(location: str, trouble: Exception) -> StorageError:
         return StorageError("StorageFull", f"{location}: {said}; free some space")
     if isinstance(trouble, TimeoutError) or status >= SERVER_ERROR or "HTTP error" in text:
         return StorageError(
-            "StorageUnreachable", f"{location}: {_explain_silence(location, address, said, text)}"
+            UNREACHABLE, f"{location}: {_explain_silence(location, address, said, text)}"
         )
     return StorageError("StorageFailed", f"{location}: {said or _first_line(text)}")
 

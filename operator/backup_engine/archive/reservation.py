@@ -10,13 +10,14 @@ hour, again by a condition: the object must still be the one that was looked at.
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from typing import Final, Protocol, TypeVar
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 import obstore
 from obstore.exceptions import PreconditionError
 from obstore.store import ObjectStore
 
 from backup_engine.archive.errors import ArchiveExistsError, ArchiveMissingError, StorageError
+from backup_engine.archive.repeating import repeated
 
 STAGING_PREFIX: Final = ".staging"
 STALE_AFTER: Final = timedelta(hours=1)  # far beyond the deadline of any call
@@ -25,13 +26,18 @@ T = TypeVar("T")
 
 
 class Bucket(Protocol):
-    """What a writer needs of its store."""
+    """What a writer needs of its store; ``patience_s``: how long its silence is waited out."""
+
+    patience_s: float
 
     def location(self, name: str) -> str:
         """Return the name's place, for messages."""
 
     async def find_size(self, name: str) -> int | None:
         """Return the size of what has the name, None if nothing has."""
+
+    async def read_range(self, name: str, offset: int, length: int) -> bytes:
+        """Read a stretch of what has the name."""
 
     async def answer(self, name: str, call: Awaitable[T]) -> T:
         """Await one call of obstore and raise its trouble as ours."""
@@ -46,16 +52,20 @@ def build_staging_prefix(name: str) -> str:
 async def reserved(
     bucket: Bucket, objects: ObjectStore, name: str, owner: str
 ) -> AsyncIterator[None]:
-    """Be the only one to complete ``name`` inside the block.
+    """Be the only one to complete ``name`` inside the block; ``owner`` is nobody else's word.
 
     Raises ArchiveExistsError if the name is taken, StorageError (StorageBusy) if somebody else is
     completing it.
     """
     path = f"{build_staging_prefix(name)}reservation"
-    try:
-        await _put(bucket, objects, path, owner)
-    except ArchiveExistsError:
-        await _take_over(bucket, objects, path, owner)
+
+    async def reserve() -> None:
+        try:
+            await _put(bucket, objects, path, owner)
+        except ArchiveExistsError:  # perhaps our own, and only the answer was lost
+            await _take_over(bucket, objects, path, owner)
+
+    await repeated(reserve, bucket.patience_s)
     try:
         if await bucket.find_size(name) is not None:
             raise ArchiveExistsError(bucket.location(name))
@@ -72,21 +82,38 @@ async def _put(bucket: Bucket, objects: ObjectStore, path: str, owner: str) -> N
 
 async def _take_over(bucket: Bucket, objects: ObjectStore, path: str, owner: str) -> None:
     busy = StorageError("StorageBusy", f"{bucket.location(path)}: another writer is at work")
-    try:
-        found = await bucket.answer(path, obstore.get_async(objects, path))
-        holder = bytes(await bucket.answer(path, found.bytes_async())).decode(errors="replace")
-    except ArchiveMissingError:
-        raise busy from None  # it ended just now, and what it made is in place
-    is_stale = datetime.now(UTC) - found.meta["last_modified"] > STALE_AFTER
-    e_tag = found.meta["e_tag"]
-    if e_tag is None or not (holder == owner or is_stale):
+    found = await _look(bucket, objects, path)
+    if found is None:
+        raise busy  # it ended just now, and what it made is in place
+    is_stale = datetime.now(UTC) - found.written > STALE_AFTER
+    if found.e_tag is None or not (found.owner == owner or is_stale):
         raise busy
     put = obstore.put_async(
-        objects, path, owner.encode(), mode={"e_tag": e_tag}, use_multipart=False
+        objects, path, owner.encode(), mode={"e_tag": found.e_tag}, use_multipart=False
     )
     try:
         await bucket.answer(path, put)
     except StorageError as trouble:
-        if isinstance(trouble.__cause__, PreconditionError):
+        if not isinstance(trouble.__cause__, PreconditionError):
+            raise
+        # refused, or carried out: then the answer was lost, and the second request refused
+        found = await _look(bucket, objects, path)
+        if found is None or found.owner != owner:
             raise busy from trouble
-        raise
+
+
+class _Found(NamedTuple):
+    """A reservation as it lies there."""
+
+    owner: str
+    written: datetime
+    e_tag: str | None
+
+
+async def _look(bucket: Bucket, objects: ObjectStore, path: str) -> _Found | None:
+    try:
+        found = await bucket.answer(path, obstore.get_async(objects, path))
+        owner = bytes(await bucket.answer(path, found.bytes_async())).decode(errors="replace")
+    except ArchiveMissingError:
+        return None
+    return _Found(owner, found.meta["last_modified"], found.meta["e_tag"])

@@ -15,7 +15,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, ObjectStore
 
-from backup_engine.archive.bucket import BucketAccess, open_bucket
+from backup_engine.archive.bucket import RETRY_S, BucketAccess, open_bucket
 from backup_engine.archive.bucket_errors import explain_bucket_error, is_bucket_missing
 from backup_engine.archive.bucket_writing import UPLOAD_BYTES, BucketWriter
 from backup_engine.archive.errors import ArchiveExistsError, ArchiveMissingError, StorageError
@@ -59,7 +59,8 @@ class StoreWriter(Protocol):
 class ArchiveStore:
     """One directory or bucket prefix with archives directly below it."""
 
-    def __init__(self, url: str, place: Path | ObjectStore) -> None:
+    def __init__(self, url: str, place: Path | ObjectStore, patience_s: float = RETRY_S) -> None:
+        self.patience_s = patience_s
         self._url = url.rstrip("/")
         self._directory = place if isinstance(place, Path) else None
         self._objects = None if isinstance(place, Path) else place
@@ -79,7 +80,8 @@ class ArchiveStore:
                 )
             directory = Path(unquote(parts.path))
             return cls(directory.as_uri(), directory)
-        return cls(url, open_bucket(url, access or BucketAccess()))
+        access = access or BucketAccess()
+        return cls(url, open_bucket(url, access), access.retry_s)
 
     def location(self, name: str) -> str:
         """Return what a record tells as ``content_file_path`` (spec §3.0): a path, else a URL."""
