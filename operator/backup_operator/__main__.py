@@ -1,4 +1,10 @@
-"""Command line of the operator: ``run``, ``release`` and ``crds``."""
+"""Command line of the operator: ``run``, ``release`` and ``crds``.
+
+What a command needs is imported when it is called for: help and wrong usage must not wait for the
+Kubernetes client, and ``crds`` needs none.
+"""
+
+# ruff: noqa: PLC0415
 
 import argparse
 import asyncio
@@ -6,17 +12,10 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
-from backup_operator.app import run_operator
-from backup_operator.cluster.access import ClusterAccess
-from backup_operator.crds import render_crds, write_crds
-from backup_operator.crds.reference import write_reference
-from backup_operator.errors import ExpectedError
-from backup_operator.release import release_objects
-from backup_operator.settings import OperatorSettings, SettingsError, read_settings
-
-USAGE = 2
-EXPLAINED = 3
+USAGE: Final = 2
+EXPLAINED: Final = 3
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -27,11 +26,16 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     run = commands.add_parser(
         "run",
-        help="watch Backups and BackupEngines",
+        help="watch the resources and act on them",
         epilog="Each option is also an environment variable, such as BACKUP_OPERATOR_KUBECONFIG;"
         " BACKUP_OPERATOR_NAMESPACES lists namespaces with commas.",
     )
-    run.add_argument("--kubeconfig", type=Path, metavar="FILE", help="absent: the pod's own rights")
+    run.add_argument(
+        "--kubeconfig",
+        type=Path,
+        metavar="FILE",
+        help="absent: the pod's own rights; outside a cluster $KUBECONFIG, then ~/.kube/config",
+    )
     run.add_argument(
         "--namespace",
         action="append",
@@ -87,28 +91,46 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand: exit code 0 done, 2 wrong usage, 3 trouble that the message explains."""
     arguments = build_parser().parse_args(argv)
     try:
-        if arguments.command == "crds":
-            _write_crds(arguments.out, arguments.docs)
-            return 0
-        if arguments.command == "release":
-            _release(arguments)
-            return 0
-        given = {name: value for name, value in vars(arguments).items() if name != "command"}
-        settings = read_settings(given)
-        _set_up_logging(settings)
-        asyncio.run(run_operator(settings))
-    except SettingsError as wrong:
-        sys.stderr.write(f"backup_operator: {wrong}\n")
-        return USAGE
-    except ExpectedError as trouble:  # a bug keeps its traceback and exits with 1
-        sys.stderr.write(f"backup_operator: {trouble}\n")
-        return EXPLAINED
+        return _run(arguments)
     except KeyboardInterrupt:  # before the signals are ours
         return 0
+    except Exception as trouble:
+        if not _is_explained(trouble):
+            raise  # a bug keeps its traceback and exits with 1
+        return _explain(trouble, EXPLAINED)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    match arguments.command:
+        case "crds":
+            try:
+                return _write_crds(arguments.out, arguments.docs)
+            except OSError as trouble:
+                return _explain(trouble, EXPLAINED)
+        case "release":
+            return _release(arguments)
+    return _operate(arguments)
+
+
+def _operate(arguments: argparse.Namespace) -> int:
+    from backup_operator.settings import SettingsError, read_settings
+
+    given = {name: value for name, value in vars(arguments).items() if name != "command"}
+    try:
+        settings = read_settings(given)
+    except SettingsError as wrong:
+        return _explain(wrong, USAGE)
+    from backup_operator.app import run_operator  # only now: wrong usage is told at once
+
+    _log_to_stderr(settings.log_level)
+    asyncio.run(run_operator(settings))
     return 0
 
 
-def _release(arguments: argparse.Namespace) -> None:
+def _release(arguments: argparse.Namespace) -> int:
+    from backup_operator.cluster.access import ClusterAccess
+    from backup_operator.release import release_objects
+
     released = asyncio.run(
         release_objects(
             ClusterAccess(arguments.kubeconfig),
@@ -118,9 +140,13 @@ def _release(arguments: argparse.Namespace) -> None:
         )
     )
     sys.stderr.write(f"backup_operator: {released} objects\n")
+    return 0
 
 
-def _write_crds(out: Path | None, docs: Path | None) -> None:
+def _write_crds(out: Path | None, docs: Path | None) -> int:
+    from backup_operator.crds import render_crds, write_crds
+    from backup_operator.crds.reference import write_reference
+
     if out is not None:
         for path in write_crds(out):
             sys.stdout.write(f"{path}\n")
@@ -129,12 +155,24 @@ def _write_crds(out: Path | None, docs: Path | None) -> None:
             sys.stdout.write(f"{path}\n")
     if out is None and docs is None:
         sys.stdout.write(render_crds())
+    return 0
 
 
-def _set_up_logging(settings: OperatorSettings) -> None:
+def _is_explained(trouble: Exception) -> bool:
+    from backup_operator.errors import ExpectedError
+
+    return isinstance(trouble, ExpectedError)
+
+
+def _explain(trouble: Exception, code: int) -> int:
+    sys.stderr.write(f"backup_operator: {trouble}\n")
+    return code
+
+
+def _log_to_stderr(level: str) -> None:
     logging.basicConfig(
         stream=sys.stderr,
-        level=settings.log_level,
+        level=level,
         format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
     )
     for talker in ("kopf", "httpx2", "httpcore2", "aiohttp", "asyncio"):

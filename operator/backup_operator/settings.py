@@ -5,7 +5,7 @@ import os
 import socket
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -39,7 +39,7 @@ class OperatorSettings(BaseSettings):
     lease_duration: LeaseTime = timedelta(seconds=15)
     renew_deadline: LeaseTime = timedelta(seconds=10)
     retry_period: LeaseTime = timedelta(seconds=2)
-    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @field_validator("namespaces", mode="before")
     @classmethod
@@ -54,8 +54,8 @@ class OperatorSettings(BaseSettings):
     def _stop_before_the_lease_ends(self) -> Self:
         if not self.retry_period < self.renew_deadline < self.lease_duration:
             raise ValueError(
-                "retry_period must be shorter than renew_deadline, and that shorter than"
-                f" lease_duration; found {self.retry_period.total_seconds():g},"
+                "--retry-period must be shorter than --renew-deadline, and that shorter than"
+                f" --lease-duration; found {self.retry_period.total_seconds():g},"
                 f" {self.renew_deadline.total_seconds():g} and"
                 f" {self.lease_duration.total_seconds():g} s"
             )
@@ -84,6 +84,18 @@ def read_settings(given: dict[str, Any]) -> OperatorSettings:
         )
     except ValidationError as findings:
         problems = "; ".join(
-            f"{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in findings.errors()
+            _name(error["loc"])
+            + ("expected " if error["type"] == "rule" else "")
+            + error["msg"].removeprefix("Value error, ")
+            for error in findings.errors(include_url=False, include_input=False)
         )
-        raise SettingsError(f"settings: {problems} (option or {PREFIX}…)") from None
+        raise SettingsError(problems) from None
+
+
+def _name(location: tuple[int | str, ...]) -> str:
+    """Name an option as it can be given; empty for what concerns several of them."""
+    if not location:
+        return ""
+    name = str(location[0])
+    option = name.removesuffix("s") if name == "namespaces" else name
+    return f"--{option.replace('_', '-')} ({PREFIX}{name.upper()}): "

@@ -189,6 +189,7 @@ def test_diff_wants_exactly_one_other_side(
         (("show", "{}/backup.x.y_1.1_1_2026.config.0.tar"), "does not exist"),
         (("extract", "{}", "--name", "nobody"), "no object matches"),
         (("list", "{}/nowhere"), "does not exist"),
+        (("show", "{}"), "is a directory; name an archive in it"),
         (("show", "ftp://nowhere/x.tar"), "archive URL"),
         (("show", "{}/.hidden"), "archive name"),
     ],
@@ -207,6 +208,52 @@ def test_trouble_is_explained_on_stderr(
     assert said.err.startswith("backup_engine: ")
     assert message in said.err
     assert said.out == ""
+
+
+def test_a_file_is_no_directory_of_archives(
+    written: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("list", written) == 3
+    assert "is a file; expected a directory of archives" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("--truststore", "{}/nowhere"), "expected a directory with CA certificates (*.crt)"),
+        (("--require-signature",), "say by --truststore DIR whom to trust"),
+    ],
+)
+def test_a_truststore_that_trusts_nobody_is_not_the_fault_of_the_archive(
+    written: str, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], expected: str
+) -> None:
+    options = [argument.format(Path(written).parent) for argument in arguments]
+
+    assert run("verify", written, *options) == 2
+
+    said = capsys.readouterr()
+    assert expected in said.err
+    assert said.out == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("diff", "--group", "WORKLOADS"), "DEPLOYMENT_CONFIG"),
+        (("restore", "--kubeconfig", "f", "--existing", "keep"), "'Keep', 'Update', 'Recreate'"),
+    ],
+)
+def test_a_word_that_is_none_of_the_choices_is_answered_with_them(
+    written: str, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], expected: str
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        run(*arguments, written)
+    assert expected in capsys.readouterr().err
+
+
+def test_diff_says_if_nothing_was_chosen(written: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("diff", written, written, "--include", "kind=Depolyment") == 0
+    assert "no object on either side matches" in capsys.readouterr().err
 
 
 READER = """

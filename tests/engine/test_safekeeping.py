@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from backup_api.backups import BackupRecord, BackupType, CreateBackup, RecordSta
 from backup_api.client import BackupApiClient, ClientOptions
 from backup_api.credentials import SecToken, Trust
 from backup_engine.__main__ import main
+from backup_engine.archive.signing_directory import SigningDirectory
 from fixtures.engine import EngineProcess, running_engine
 from listserver import ListServer
 
@@ -76,8 +78,9 @@ async def test_an_archive_of_an_engine_without_signing_has_no_signature(
 
     assert record.is_valid
     (stored,) = engine.archives.glob("*.tar")
-    (empty := tmp_path / "trust").mkdir()
+    others = SigningDirectory(tmp_path / "others")
+    others.ensure_signer(datetime.now(UTC))
     assert (await archive("verify", stored))[0] == 0
-    strict = ("--truststore", empty, "--require-signature")
+    strict = ("--truststore", others.truststore, "--require-signature")
     assert (await archive("verify", *strict, stored))[0] == 3
     assert not (engine.data_dir / "signing").exists()

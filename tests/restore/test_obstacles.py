@@ -130,6 +130,14 @@ async def test_a_webhook_nobody_answers_is_reported(small: Small) -> None:
     assert nothing.warnings == ()
 
 
+async def test_a_mapping_that_moves_nothing_is_warned_of(small: Small) -> None:
+    plan, _ = await small.plan(namespace_mapping={"misspelt": "copy"})
+
+    assert plan.warnings == (
+        "no object of this restore is in namespace misspelt: none moves to copy",
+    )
+
+
 @pytest.mark.parametrize("can_list", [True, False])
 async def test_what_is_forbidden_is_an_error_per_object_and_stops_nothing(
     small: Small, sandbox: Cluster, kubectl: Kubectl, tmp_path: Path, can_list: bool

@@ -46,6 +46,7 @@ class ArchiveMissingError(StorageError):
         super().__init__(
             "ArchiveMissing", f"{location} does not exist; it was moved, removed or never finished"
         )
+        self.location = location
 
 
 class ArchiveFormatError(ArchiveError):

@@ -10,9 +10,15 @@ import argparse
 import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
+from pathlib import Path
 from typing import Final
 
-from backup_engine.archive.errors import ArchiveDamagedError, ArchiveError, ArchiveLockedError
+from backup_engine.archive.errors import (
+    ArchiveDamagedError,
+    ArchiveError,
+    ArchiveLockedError,
+    ArchiveMissingError,
+)
 from backup_engine.cluster_access.access import ClusterError
 from backup_engine.command.options import PROGRAM, TROUBLE, ActionParser, explain_trouble
 from backup_engine.command.summaries import SUMMARIES
@@ -111,5 +117,17 @@ def _explain(trouble: Exception) -> str:
         case ArchiveDamagedError():
             advice = "use another archive, or a sound copy of this one"
             return f"{trouble}; the archive is damaged ({trouble.reason}): {advice}"
+        case ArchiveMissingError():
+            return _explain_missing(trouble)
         case _:
             return str(trouble)
+
+
+def _explain_missing(trouble: ArchiveMissingError) -> str:
+    """Say what is there instead, where a directory was named for an archive or the reverse."""
+    place = Path(trouble.location)
+    if place.is_dir():
+        return f"{place} is a directory; name an archive in it: 'archive list {place}' lists them"
+    if place.is_file():
+        return f"{place} is a file; expected a directory of archives. 'archive show' takes a file"
+    return str(trouble)

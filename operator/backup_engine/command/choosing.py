@@ -11,8 +11,7 @@ def add_choice_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--group",
         action="append",
-        type=RestoreGroup,
-        choices=list(RestoreGroup),
+        choices=[group.value for group in RestoreGroup],
         default=[],
         metavar="GROUP",
         help="only this restore group, e.g. USERS_CONFIG; repeatable (default: all)",
@@ -31,7 +30,7 @@ def add_choice_options(parser: argparse.ArgumentParser) -> None:
 def build_selection(arguments: argparse.Namespace) -> Selection:
     """Build the selection of a parsed command line."""
     return Selection(
-        groups=frozenset(arguments.group or RestoreGroup),
+        groups=frozenset(map(RestoreGroup, arguments.group or RestoreGroup)),
         include=tuple(arguments.include),
         exclude=tuple(arguments.exclude),
     )

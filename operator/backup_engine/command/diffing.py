@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import sys
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -16,6 +17,7 @@ from backup_engine.command.choosing import add_choice_options, build_selection
 from backup_engine.command.options import (
     DIFFERENT,
     DONE,
+    PROGRAM,
     UsageProblemError,
     add_access_options,
     add_trust_options,
@@ -63,6 +65,8 @@ async def show_differences(arguments: argparse.Namespace) -> int:
             live = LiveCluster(cluster, RestoreLimits().retries)
             new = LiveSide(live, selection, old.scope)
         comparison = await compare(old, new)
+        if not comparison.entries and not comparison.same:
+            sys.stderr.write(f"{PROGRAM}: no object on either side matches\n")
         if arguments.output == "json":
             found = await detail(comparison.entries, old, new)
             document = build_document(comparison, found)

@@ -12,7 +12,6 @@ from backup_engine.archive.encryption import (
     make_identity,
     write_private,
 )
-from backup_engine.archive.errors import KeyFileError
 from backup_engine.archive.names import is_archive_name
 from backup_engine.archive.protection import Protection
 from backup_engine.archive.rewrapping import rewrap
@@ -20,6 +19,7 @@ from backup_engine.archive.signing_directory import SigningDirectory
 from backup_engine.command.options import (
     DONE,
     PROGRAM,
+    UsageProblemError,
     add_access_options,
     add_trust_options,
     open_place,
@@ -85,10 +85,10 @@ async def generate_key(arguments: argparse.Namespace) -> int:
 
 
 async def rewrap_archive(arguments: argparse.Namespace) -> int:
-    """Copy one archive for other recipients; raises ArchiveError."""
+    """Copy one archive for other recipients; raises ArchiveError, UsageProblemError."""
     keys = [*arguments.recipient, *await _load_recipients(arguments.recipients_file)]
     if not keys:
-        raise KeyFileError("rewrap: name a new key by --recipient or --recipients-file")
+        raise UsageProblemError("rewrap: name a new key by --recipient or --recipients-file")
     signer = None
     trust = await read_trust(arguments)
     if arguments.signing_dir is not None:

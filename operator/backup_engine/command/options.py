@@ -10,7 +10,6 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from backup_engine.archive.encryption import Identities, load_identities
-from backup_engine.archive.errors import SigningError
 from backup_engine.archive.reading import ArchiveReader
 from backup_engine.archive.store import ArchiveStore, BucketAccess
 from backup_engine.archive.trust import Trust, load_trust
@@ -129,18 +128,24 @@ async def read_identities(arguments: argparse.Namespace) -> Identities:
 
 
 async def read_trust(arguments: argparse.Namespace) -> Trust | None:
-    """Load the truststore that was named; None: signatures are not judged."""
-    if arguments.truststore is not None:
-        return await asyncio.to_thread(
-            load_trust,
-            arguments.truststore,
-            is_signature_required=arguments.require_signature,
+    """Load the truststore that was named; None: signatures are not judged.
+
+    Raises UsageProblemError for one that trusts nobody: the archive would get the blame.
+    """
+    folder: Path | None = arguments.truststore
+    if folder is None:
+        if arguments.require_signature:
+            raise UsageProblemError("--require-signature: say by --truststore DIR whom to trust")
+        return None
+    trust = await asyncio.to_thread(
+        load_trust, folder, is_signature_required=arguments.require_signature
+    )
+    if not trust.authorities:
+        raise UsageProblemError(
+            f"--truststore {folder}: expected a directory with CA certificates (*.crt), found none;"
+            " an engine keeps its own in signing/truststore of its data directory"
         )
-    if arguments.require_signature:
-        raise SigningError(
-            "TruststoreMissing", "--require-signature: say by --truststore DIR whom to trust"
-        )
-    return None
+    return trust
 
 
 async def print_text(text: str) -> None:

@@ -53,9 +53,8 @@ def add_restore_options(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--existing",
-        type=Existing,
-        choices=list(Existing),
-        default=Existing.KEEP,
+        choices=[each.value for each in Existing],
+        default=Existing.KEEP.value,
         metavar="Keep|Update|Recreate",
         help="what becomes of an object that exists and differs (default: Keep)",
     )
@@ -88,7 +87,7 @@ def build_options(arguments: argparse.Namespace) -> RestoreOptions:
     return RestoreOptions(
         selection=build_selection(arguments),
         namespace_mapping=dict(arguments.namespace_mapping),
-        existing=arguments.existing,
+        existing=Existing(arguments.existing),
         status_kinds=frozenset(arguments.with_status),
     )
 

@@ -195,6 +195,7 @@ async def _plan(
     walk = ground.walk(options, _never)
     await walk.walk(planner)
     warnings = list(_list_idle_groups(options))
+    warnings += _list_idle_mappings(options, ground.contents)
     warnings += await _list_blocking_webhooks(ground.live, planner, walk)
     return ledger.finish(tuple(warnings))
 
@@ -205,6 +206,13 @@ def _list_idle_groups(options: RestoreOptions) -> Iterable[str]:
     if groups != frozenset(RestoreGroup):
         for group in sorted(groups & WITHOUT_KINDS.keys()):
             yield f"{group} restores nothing: {WITHOUT_KINDS[group]}"
+
+
+def _list_idle_mappings(options: RestoreOptions, contents: Contents) -> Iterable[str]:
+    """Say which mappings move nothing: a name misspelt restores over what it was to spare."""
+    for source, target in sorted(options.namespace_mapping.items()):
+        if source not in contents.sources:
+            yield f"no object of this restore is in namespace {source}: none moves to {target}"
 
 
 async def _list_blocking_webhooks(
