@@ -21,6 +21,7 @@ from backup_engine.command.summaries import SUMMARIES
 
 EXIT_USAGE: Final = 2
 EXIT_TROUBLE: Final = 3
+EXIT_INTERRUPTED: Final = 130  # as shells tell of a program that SIGINT ended
 
 _LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _TALKATIVE: Final = ("uvicorn", "alembic", "aiosqlite")
@@ -70,8 +71,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser(given[0] if given else "").parse_args(given)
     try:
         return _run(arguments)
-    except KeyboardInterrupt:  # before the server took the signals over
-        return 0
+    except KeyboardInterrupt:  # a server is as good as stopped, any other work is not done
+        return 0 if arguments.command == "serve" else EXIT_INTERRUPTED
     except Exception as trouble:
         if not _is_explained(trouble):
             raise

@@ -1,4 +1,5 @@
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ from backup_engine.archive.manifest import IndexEntry
 from backup_engine.browse.contents import FoundObject
 from backup_engine.command.extracting import build_file_path
 from fixtures.archive_command import run
+
+AGE_KEY = "age1qdljxuv9md5nkz4tvegjsg8tgap55hcachz8d7k0pyx3auv9yfdqyujgr0"
 
 
 @pytest.fixture
@@ -190,8 +193,6 @@ def test_diff_wants_exactly_one_other_side(
         (("extract", "{}", "--name", "nobody"), "no object matches"),
         (("list", "{}/nowhere"), "does not exist"),
         (("show", "{}"), "is a directory; name an archive in it"),
-        (("show", "ftp://nowhere/x.tar"), "archive URL"),
-        (("show", "{}/.hidden"), "archive name"),
     ],
 )
 def test_trouble_is_explained_on_stderr(
@@ -254,6 +255,87 @@ def test_a_word_that_is_none_of_the_choices_is_answered_with_them(
 def test_diff_says_if_nothing_was_chosen(written: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("diff", written, written, "--include", "kind=Depolyment") == 0
     assert "no object on either side matches" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("show", "ftp://nowhere/x.tar"), "archive URL 'ftp://nowhere': expected file://"),
+        (("list", "s3://key:hidden@bucket/x"), "credentials do not belong into it"),
+        (("show", "{}/.hidden"), "archive name '.hidden'"),
+        (("show", "s3://bucket/"), "'archive list' shows its archives"),
+        (("show", "{}/none.tar", "kinds", "x"), "'kinds' is a list as it stands"),
+        (("show", "{}/none.tar", "namespaces", "-n", "x"), "'namespaces' is a list"),
+        (("show", "{}/none.tar", "-n", "x"), "--namespace goes with a kind"),
+        (("show", "{}/none.tar", "secret", "--json"), "--json goes with"),
+        (("extract", "{}/none.tar", "--to", "{}/x", "-o", "ndjson"), "ndjson goes to stdout"),
+        (("diff", "{}/none.tar"), "--kubeconfig"),
+        (("rewrap", "{}/none.tar", "{}/copy.tar"), "--recipient or --recipients-file"),
+        (("rewrap", "{}/none.tar", "{}/copy.tar", "--recipient", "SECRET"), "begins with age1"),
+        (
+            ("rewrap", "{}/none.tar", "{}/copy.tar", "--recipient", AGE_KEY, "--accept-unsigned"),
+            "--accept-unsigned goes with --signing-dir",
+        ),
+        *(
+            ((*given, "--require-signature"), "--truststore DIR")
+            for given in (
+                ("show", "{}/none.tar"),
+                ("show", "{}/none.tar", "kinds"),
+                ("verify", "{}/none.tar"),
+                ("extract", "{}/none.tar"),
+                ("diff", "{}/none.tar", "{}/other.tar"),
+                ("restore", "{}/none.tar", "--kubeconfig", "none"),
+                ("rewrap", "{}/none.tar", "{}/copy.tar", "--recipient", AGE_KEY),
+            )
+        ),
+    ],
+    ids=lambda value: " ".join(value[:1] + value[3:]) if isinstance(value, tuple) else "",
+)
+def test_wrong_usage_is_told_before_any_archive_is_opened(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    message: str,
+) -> None:
+    assert run(*(argument.format(tmp_path) for argument in arguments)) == 2
+
+    said = capsys.readouterr()
+    assert said.err.startswith("backup_engine: ")
+    assert message in said.err
+    assert not any(secret in said.err for secret in ("hidden@", "SECRET", "does not exist"))
+    assert said.out == ""
+
+
+SILENT = """
+import os, socket, sys, threading
+from backup_engine.__main__ import main
+
+server = socket.create_server(("127.0.0.1", 0))
+held = []
+
+def listen():
+    held.append(server.accept())  # and never answers
+    print("asked", flush=True)
+
+threading.Thread(target=listen, daemon=True).start()
+os.environ |= {
+    "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.getsockname()[1]}",
+    "AWS_ALLOW_HTTP": "true", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b",
+}
+sys.exit(main(["archive", "list", "s3://bucket/x"]))
+"""
+
+
+def test_what_was_interrupted_is_not_done() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", SILENT], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as listing:
+        assert listing.stdout is not None
+        assert listing.stdout.readline() == b"asked\n"
+        listing.send_signal(signal.SIGINT)
+        _, said = listing.communicate(timeout=30)
+
+    assert (listing.returncode, said) == (130, b"")
 
 
 READER = """

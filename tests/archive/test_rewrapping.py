@@ -172,7 +172,7 @@ def test_an_encrypted_archive_shows_without_a_key_what_is_clear(
     ("options", "code", "message"),
     [
         ((), 2, "--recipient"),
-        (("--recipient", "age1nonsense"), 3, "age1nonsense"),
+        (("--recipient", "age1nonsense"), 2, "age1nonsense"),
         (("--recipients-file", "{}/nowhere"), 3, "nowhere"),
         (("--recipients-file", "{}/list"), 3, "identity file"),
         (("--recipients-file", "{}/list", "--identity", "{}/nobody"), 3, "nobody"),
@@ -215,6 +215,10 @@ def test_an_unsigned_archive_gets_a_signature_only_if_that_is_asked_for(
 
     assert run(*command) == 3
     assert "is not signed" in capsys.readouterr().err
+    assert run(*command, "--truststore", str(signing.truststore)) == 3
+    assert "is not signed" in capsys.readouterr().err
+    assert run(*command, "--accept-unsigned", "--require-signature") == 2
+    assert not copy.exists()
     assert run(*command, "--accept-unsigned") == 0
     assert run("verify", "--truststore", str(signing.truststore), str(copy)) == 0
 

@@ -67,7 +67,7 @@ async def run_archive(arguments: argparse.Namespace) -> int:
         return await explain_trouble(
             act(arguments), ArchiveError, ClusterError, RestoreError, say=_explain
         )
-    except ValueError as trouble:  # a name that no archive can have
+    except ValueError as trouble:  # a folder that is not empty, a name that is none for a file
         sys.stderr.write(f"{PROGRAM}: {getattr(arguments, 'url', '')}: {trouble}\n")
     return TROUBLE
 

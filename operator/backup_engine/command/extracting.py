@@ -69,12 +69,12 @@ def add_extract_options(parser: argparse.ArgumentParser) -> None:
 async def extract_objects(arguments: argparse.Namespace) -> int:
     """Print objects, or write them to files; exit code 3 if nothing matched."""
     selection = build_extract_selection(arguments)
-    archive = await open_archive(arguments, arguments.url)
     form = arguments.output or ("yaml" if arguments.to is not None else "ndjson")
+    if arguments.to is not None and form == "ndjson":
+        raise UsageProblemError("extract: files are yaml or json; ndjson goes to stdout")
+    archive = await open_archive(arguments, arguments.url)
     is_restorable = (arguments.form or ("restorable" if arguments.to else "stored")) == "restorable"
     if arguments.to is not None:
-        if form == "ndjson":
-            raise UsageProblemError("extract: files are yaml or json; ndjson goes to stdout")
         await asyncio.to_thread(_ensure_empty, arguments.to)
     found = 0
     batch: list[FoundObject] = []

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from backup_engine.archive.encryption import (
     make_identity,
     write_private,
 )
+from backup_engine.archive.errors import KeyFileError
 from backup_engine.archive.names import is_archive_name
 from backup_engine.archive.protection import Protection
 from backup_engine.archive.rewrapping import rewrap
@@ -85,27 +87,23 @@ async def generate_key(arguments: argparse.Namespace) -> int:
 
 
 async def rewrap_archive(arguments: argparse.Namespace) -> int:
-    """Copy one archive for other recipients; raises ArchiveError, UsageProblemError."""
-    keys = [*arguments.recipient, *await _load_recipients(arguments.recipients_file)]
-    if not keys:
-        raise UsageProblemError("rewrap: name a new key by --recipient or --recipients-file")
-    signer = None
+    """Copy one archive for other recipients; raises UsageProblemError, ArchiveError."""
+    _check_combination(arguments)
     trust = await read_trust(arguments)
+    source = open_place(arguments, arguments.url)
+    store, name = open_place(arguments, arguments.target)
+    keys = [*arguments.recipient, *await _load_recipients(arguments.recipients_file)]
+    identities = await read_identities(arguments)
+    signer = None
     if arguments.signing_dir is not None:
         directory = SigningDirectory(arguments.signing_dir)
         signer = await asyncio.to_thread(directory.ensure_signer, datetime.now(UTC))
         if trust is None:
-            trust = await asyncio.to_thread(
-                directory.load_trust, is_signature_required=not arguments.accept_unsigned
-            )
-    store, name = open_place(arguments, arguments.target)
-    manifest = await rewrap(
-        open_place(arguments, arguments.url),
-        (store, name),
-        Protection(Recipients(keys), signer),
-        trust=trust,
-        identities=await read_identities(arguments),
-    )
+            trust = await asyncio.to_thread(directory.load_trust)
+        if not arguments.accept_unsigned:  # who signs vouches for where it came from
+            trust = replace(trust, is_signature_required=True)
+    protection = Protection(Recipients(keys), signer)
+    manifest = await rewrap(source, (store, name), protection, trust=trust, identities=identities)
     totals, count = manifest.totals, len(set(keys))
     if not is_archive_name(name):
         sys.stderr.write(
@@ -117,6 +115,22 @@ async def rewrap_archive(arguments: argparse.Namespace) -> int:
         f" {count} recipient{'s' if count > 1 else ''}, {'signed' if signer else 'not signed'}\n"
     )
     return DONE
+
+
+def _check_combination(arguments: argparse.Namespace) -> None:
+    """Raise UsageProblemError for keys that are none, and options that do not go together."""
+    if not (arguments.recipient or arguments.recipients_file):
+        raise UsageProblemError("rewrap: name a new key by --recipient or --recipients-file")
+    try:
+        Recipients(arguments.recipient)
+    except KeyFileError as trouble:
+        raise UsageProblemError(f"--recipient: {trouble}") from trouble
+    if not arguments.accept_unsigned:
+        return
+    if arguments.signing_dir is None:
+        raise UsageProblemError("--accept-unsigned goes with --signing-dir")
+    if arguments.require_signature:
+        raise UsageProblemError("--accept-unsigned and --require-signature exclude each other")
 
 
 async def _load_recipients(files: list[Path]) -> list[str]:

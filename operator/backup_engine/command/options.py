@@ -10,6 +10,8 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from backup_engine.archive.encryption import Identities, load_identities
+from backup_engine.archive.errors import StorageError
+from backup_engine.archive.names import parse_safe_name
 from backup_engine.archive.reading import ArchiveReader
 from backup_engine.archive.store import ArchiveStore, BucketAccess
 from backup_engine.archive.trust import Trust, load_trust
@@ -66,13 +68,30 @@ def split_archive_url(place: str) -> tuple[str, str]:
 
 
 def open_store(arguments: argparse.Namespace, url: str) -> ArchiveStore:
-    """Open the store at ``url`` with the credentials that were named; raises StorageError."""
-    return ArchiveStore.open(url, BucketAccess(arguments.credentials_file, PATIENCE_S))
+    """Open the store at ``url`` with the credentials that were named.
+
+    Raises UsageProblemError for a URL that nobody serves, StorageError for the credentials.
+    """
+    try:
+        return ArchiveStore.open(url, BucketAccess(arguments.credentials_file, PATIENCE_S))
+    except StorageError as trouble:
+        if trouble.reason != "StoreUnknown":
+            raise
+        raise UsageProblemError(str(trouble)) from trouble
 
 
 def open_place(arguments: argparse.Namespace, place: str) -> tuple[ArchiveStore, str]:
-    """Return the store of one archive, opened, and the archive's name; raises StorageError."""
+    """Return the store of one archive, opened, and the archive's name.
+
+    Raises UsageProblemError for what can be no archive, StorageError for the credentials.
+    """
     url, name = split_archive_url(place)
+    if not name:
+        raise UsageProblemError(f"{place}: names a store; 'archive list' shows its archives")
+    try:
+        parse_safe_name(name)
+    except ValueError as trouble:
+        raise UsageProblemError(f"{place}: {trouble}") from trouble
     return open_store(arguments, url), name
 
 
@@ -113,13 +132,14 @@ def add_trust_options(parser: argparse.ArgumentParser) -> None:
 
 
 async def open_archive(arguments: argparse.Namespace, place: str) -> ArchiveReader:
-    """Open the archive at ``place`` with the keys that were named; raises ArchiveError."""
+    """Open the archive at ``place`` with the keys that were named.
+
+    Raises UsageProblemError, ArchiveError.
+    """
+    trust = await read_trust(arguments)
     store, name = open_place(arguments, place)
-    return await ArchiveReader.open(
-        store.reader(name),
-        trust=await read_trust(arguments),
-        identities=await read_identities(arguments),
-    )
+    identities = await read_identities(arguments)
+    return await ArchiveReader.open(store.reader(name), trust=trust, identities=identities)
 
 
 async def read_identities(arguments: argparse.Namespace) -> Identities:

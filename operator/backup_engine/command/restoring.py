@@ -7,7 +7,8 @@ import argparse
 import asyncio
 import sys
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -18,11 +19,13 @@ from backup_engine.command.options import (
     DONE,
     PROGRAM,
     TROUBLE,
+    UsageProblemError,
     add_access_options,
     add_trust_options,
     open_archive,
     print_text,
 )
+from backup_engine.restore.mapping import ensure_mapping
 from backup_engine.restore.planning import CHANGING, Action, Existing, Plan, PlanItem
 from backup_engine.restore.presenting import (
     build_outcome_document,
@@ -33,6 +36,7 @@ from backup_engine.restore.presenting import (
 )
 from backup_engine.restore.request import RestoreOptions
 from backup_engine.restore.run import RestoreProgress, plan_restore, restore
+from backup_engine.restore.wire import is_digest, is_kind, is_namespace
 
 REPORT_EVERY_S: Final = 2.0
 
@@ -61,13 +65,19 @@ def add_restore_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--with-status",
         action="append",
+        type=parse_kind,
         default=[],
         metavar="KIND",
         help="also restore the status of this kind; repeatable",
     )
     go = parser.add_mutually_exclusive_group()
     go.add_argument("--plan", action="store_true", help="only show the plan (the default)")
-    go.add_argument("--approve", metavar="DIGEST", help="restore if the plan has this digest")
+    go.add_argument(
+        "--approve",
+        type=parse_digest,
+        metavar="DIGEST",
+        help="restore if the plan has this digest",
+    )
     go.add_argument("--yes", action="store_true", help="restore whatever the plan is")
     add("-o", "--output", choices=("text", "json"), default="text", help="form of the answer")
     add_access_options(parser)
@@ -76,17 +86,48 @@ def add_restore_options(parser: argparse.ArgumentParser) -> None:
 
 def parse_mapping(text: str) -> tuple[str, str]:
     """Read ``old=new``; raises ArgumentTypeError."""
-    old, equals, new = text.partition("=")
-    if not (old and equals and new) or "=" in new:
+    old, _, new = text.partition("=")
+    if not (is_namespace(old) and is_namespace(new)):
         raise argparse.ArgumentTypeError(f"{text!r}: expected OLD=NEW, two names of namespaces")
     return old, new
 
 
+def parse_digest(text: str) -> str:
+    """Read the digest of a plan; raises ArgumentTypeError."""
+    if not is_digest(text):
+        raise argparse.ArgumentTypeError(
+            f"{text[:80]!r}: expected sha256: and 64 hexadecimal digits, as a plan shows them"
+        )
+    return text
+
+
+def parse_kind(text: str) -> str:
+    """Read the name of a kind; raises ArgumentTypeError."""
+    if not is_kind(text):
+        raise argparse.ArgumentTypeError(
+            f"{text[:80]!r}: expected such as Deployment or deployments.apps"
+        )
+    return text
+
+
+def build_mapping(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Build the mapping of namespaces; raises UsageProblemError where it is none."""
+    mapping = dict(pairs)
+    twice = [old for old, count in Counter(old for old, _ in set(pairs)).items() if count > 1]
+    if twice:
+        raise UsageProblemError(f"--namespace-mapping: {twice[0]!r} has two new names")
+    try:
+        ensure_mapping(mapping, ())
+    except ValueError as trouble:
+        raise UsageProblemError(f"--namespace-mapping: {trouble}") from trouble
+    return mapping
+
+
 def build_options(arguments: argparse.Namespace) -> RestoreOptions:
-    """Build the options of a parsed command line."""
+    """Build the options of a parsed command line; raises UsageProblemError."""
     return RestoreOptions(
         selection=build_selection(arguments),
-        namespace_mapping=dict(arguments.namespace_mapping),
+        namespace_mapping=build_mapping(arguments.namespace_mapping),
         existing=Existing(arguments.existing),
         status_kinds=frozenset(arguments.with_status),
     )
@@ -95,8 +136,8 @@ def build_options(arguments: argparse.Namespace) -> RestoreOptions:
 async def restore_archive(arguments: argparse.Namespace) -> int:
     """Plan or restore.
 
-    Exit codes: 0 done, 3 objects that could not be restored. Raises ArchiveError, ClusterError,
-    RestoreError, ValueError.
+    Exit codes: 0 done, 3 objects that could not be restored. Raises UsageProblemError,
+    ArchiveError, ClusterError, RestoreError.
     """
     options = build_options(arguments)
     archive = await open_archive(arguments, arguments.url)

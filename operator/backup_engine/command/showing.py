@@ -25,6 +25,7 @@ from backup_engine.command.options import (
     DONE,
     PROGRAM,
     TROUBLE,
+    UsageProblemError,
     add_access_options,
     add_trust_options,
     build_store_url,
@@ -109,6 +110,7 @@ async def list_archives(arguments: argparse.Namespace) -> int:
 
 async def show_archive(arguments: argparse.Namespace) -> int:
     """Show a summary, a list, or objects; exit code 3 if no object matches."""
+    _check_combination(arguments)
     if arguments.what is None:
         return await _show_summary(arguments)
     archive = await open_archive(arguments, arguments.url)
@@ -138,13 +140,26 @@ async def show_archive(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def _check_combination(arguments: argparse.Namespace) -> None:
+    """Raise UsageProblemError for arguments that would be without effect together."""
+    what, name = arguments.what, arguments.name
+    is_narrowed = arguments.namespace is not None
+    if what in {KINDS, NAMESPACES} and (name is not None or is_narrowed or arguments.json):
+        raise UsageProblemError(
+            f"show: {what!r} is a list as it stands; NAME, --namespace and --json go with a kind"
+        )
+    if what is None and is_narrowed:
+        raise UsageProblemError("show: --namespace goes with a kind")
+    if what is not None and name is None and arguments.json:
+        raise UsageProblemError("show: --json goes with a kind and NAME, or with neither")
+
+
 async def verify(arguments: argparse.Namespace) -> int:
     """Verify an archive; exit code 3 if it is not valid."""
-    verdict = await verify_archive(
-        *open_place(arguments, arguments.url),
-        trust=await read_trust(arguments),
-        identities=await read_identities(arguments),
-    )
+    trust = await read_trust(arguments)
+    store, name = open_place(arguments, arguments.url)
+    identities = await read_identities(arguments)
+    verdict = await verify_archive(store, name, trust=trust, identities=identities)
     if arguments.output == "json":
         told = {
             "isValid": verdict.is_valid,
@@ -202,10 +217,11 @@ def build_clear_summary(header: Header, size_bytes: int) -> str:
 
 
 async def _show_summary(arguments: argparse.Namespace) -> int:
+    trust = await read_trust(arguments)
     store, name = open_place(arguments, arguments.url)
     sealed = await SealedArchive.open(store.reader(name))
     if sealed.is_encrypted and not arguments.identity and not arguments.json:
-        table = await sealed.read_table(await read_trust(arguments))
+        table = await sealed.read_table(trust)
         header = parse_document(await sealed.read_member(table.members[0]), Header, HEADER_PATH)
         await print_text(build_clear_summary(header, sealed.size_bytes))
         return DONE

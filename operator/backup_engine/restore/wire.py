@@ -46,9 +46,9 @@ def parse_options(groups: Iterable[str], told: WireOptions) -> RestoreOptions:
         exclude=_parse_rules("exclude", told.exclude),
     )
     for place, kind in enumerate(told.with_status):
-        if not _is_kind(kind):
+        if not is_kind(kind):
             raise WrongOptionError("with_status", _no_kind(f"with_status[{place}]", kind))
-    if told.approved_plan is not None and not _DIGEST.fullmatch(told.approved_plan):
+    if told.approved_plan is not None and not is_digest(told.approved_plan):
         found = _quote(told.approved_plan)
         message = f"approved_plan: expected sha256: and 64 hexadecimal digits, found {found}"
         raise WrongOptionError("approved_plan", message)
@@ -112,7 +112,7 @@ def _parse_mapping(told: Mapping[str, str]) -> dict[str, str]:
     sources: dict[str, str] = {}
     for old, new in told.items():
         for name in (old, new):
-            if not _NAMESPACE.fullmatch(name):
+            if not is_namespace(name):
                 message = f"namespace_mapping: {_quote(name)} is no name of a namespace"
                 raise WrongOptionError("namespace_mapping", message)
         if new in sources:
@@ -142,7 +142,7 @@ def _parse_rule(member: str, place: int, told: RestoreRule) -> ObjectRule:
         if not value or len(value) > LONGEST_VALUE:
             message = f"{where}.{name}: expected 1 to {LONGEST_VALUE} characters"
             raise WrongOptionError(member, message)
-    if told.kind is not None and not _is_kind(told.kind):
+    if told.kind is not None and not is_kind(told.kind):
         raise WrongOptionError(member, _no_kind(f"{where}.kind", told.kind))
     try:
         label = parse_label_selector(told.label) if told.label is not None else None
@@ -151,7 +151,18 @@ def _parse_rule(member: str, place: int, told: RestoreRule) -> ObjectRule:
     return ObjectRule(told.namespace, told.kind, told.name, label)
 
 
-def _is_kind(text: str) -> bool:
+def is_namespace(text: str) -> bool:
+    """Tell whether a namespace can have this name."""
+    return _NAMESPACE.fullmatch(text) is not None
+
+
+def is_digest(text: str) -> bool:
+    """Tell whether a plan can have this digest."""
+    return _DIGEST.fullmatch(text) is not None
+
+
+def is_kind(text: str) -> bool:
+    """Tell whether this could name a kind or resource."""
     return len(text) <= LONGEST_VALUE and _KIND.fullmatch(text) is not None
 
 
