@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from backup_engine.volumes.tolerations import parse_toleration
 from backup_sandbox import running_sandbox
 from backup_sandbox.binaries import ensure_binaries
 from backup_sandbox.versions import HELM_BINARY
@@ -164,6 +165,8 @@ def test_the_chart_is_sound_and_its_image_is_one_version(helm: Path) -> None:
         ("engine.databaseSecret=own", "engine.databaseSecret is set without engine.archiveUrl"),
         ("engine.replica=2", "additional properties 'replica' not allowed"),
         ("engine.archiveUrl=ftp://host/path", "does not match pattern"),
+        ("volumes.movers.resources.limits.cpu=1", "additional properties 'cpu' not allowed"),
+        ("volumes.movers.tolerations[0].operator=Exists", "missing property 'key'"),
     ],
 )
 def test_values_that_cannot_work_are_refused(helm: Path, value: str, told: str) -> None:
@@ -192,3 +195,41 @@ def test_settings_reach_the_pods(helm: Path) -> None:
     assert engine["nodeSelector"] == {"disk": "ssd"}
     assert claim["storageClassName"] == "fast"
     assert claim["resources"]["requests"]["storage"] == "1Ti"
+
+
+def test_what_movers_need_reaches_the_engine_as_it_reads_it(helm: Path) -> None:
+    rendered = run_helm(
+        helm,
+        "template",
+        *("volumes.repositoryUrl=s3://backups/volumes", "volumes.movers.resources.requests.cpu=2"),
+        "volumes.movers.resources.limits.memory=4Gi",
+        "volumes.movers.tolerations[0].key=dedicated",
+        "volumes.movers.tolerations[0].value=database",
+        "volumes.movers.tolerations[0].effect=NoSchedule",
+        "volumes.movers.tolerations[1].key=example.net/spot",
+        "volumes.movers.tolerations[1].operator=Exists",
+    )
+    engine = index(rendered.stdout)["Deployment", NAMESPACE, "backup-engine"]
+    (container,) = engine["spec"]["template"]["spec"]["containers"]
+    told = {
+        each["name"].removeprefix("BACKUP_ENGINE_"): each["value"]
+        for each in container["env"]
+        if "MOVER" in each["name"]
+    }
+
+    assert told.pop("MOVER_IMAGE").startswith("backup-operator:")
+    assert told == {
+        "MOVER_CPU_REQUEST": "2",
+        "MOVER_MEMORY_LIMIT": "4Gi",
+        "MOVER_TOLERATION": "dedicated=database:NoSchedule,example.net/spot",
+    }
+    tolerations = [parse_toleration(each) for each in told["MOVER_TOLERATION"].split(",")]
+    assert tolerations == [
+        {
+            "key": "dedicated",
+            "operator": "Equal",
+            "value": "database",
+            "effect": "NoSchedule",
+        },
+        {"key": "example.net/spot", "operator": "Exists"},
+    ]

@@ -48,3 +48,13 @@ securityContext:
   readOnlyRootFilesystem: true
   capabilities: {drop: [ALL]}
 {{- end }}
+
+{{- /* Tolerations as the engine's --mover-toleration has them: KEY[=VALUE][:EFFECT], separated by commas. */ -}}
+{{- define "mover-tolerations" -}}
+{{- range $position, $each := . -}}
+{{- if $position }},{{ end -}}
+{{- .key -}}
+{{- if ne (default "Equal" .operator) "Exists" }}={{ .value }}{{ end -}}
+{{- with .effect }}:{{ . }}{{ end -}}
+{{- end -}}
+{{- end -}}

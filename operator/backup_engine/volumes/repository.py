@@ -13,6 +13,7 @@ from typing import Final
 
 from backup_engine.volumes.contents import ContentEntry, add_up, parse_directory, parse_root
 from backup_engine.volumes.errors import VolumeError
+from backup_engine.volumes.files_policy import ARGUMENTS, is_policy_set
 from backup_engine.volumes.kopia import (
     FREELY,
     SHORT_CALL_S,
@@ -43,7 +44,6 @@ PASSWORD: Final = "KOPIA_PASSWORD"  # noqa: S105 - the name of a variable
 PIN: Final = "backup"
 DELETED_AT_ONCE: Final = 100
 VERIFIED_AT_ONCE: Final = 200
-COMPRESSION: Final = "zstd-fastest"
 
 _CONNECTED: Final = "connected"
 _FORMAT: Final = "kopia.repository.f"
@@ -89,20 +89,24 @@ class Repository:
         """
         self._prepare_home()
         lock = self._place.lock
-        if self._place.directory is not None:
-            await self._ensure_in(self._place.directory)
-        else:
-            await self._ensure_in_bucket(lock)
-        await self._kopia.ask(
-            *("policy", "set", "--global"),
-            f"--compression={COMPRESSION}",
-            # what somebody in a pod calls a cache, or ignorable, is in the volume all the same
-            "--ignore-cache-dirs=false",
-            "--remove-dot-ignore=.kopiaignore",
-            "--add-dot-ignore=/",  # no file has that name; an empty list would be the default one
-        )
+        if not await self._is_as_wanted():
+            if self._place.directory is not None:
+                await self._ensure_in(self._place.directory)
+            else:
+                await self._ensure_in_bucket(lock)
+            await self._kopia.ask("policy", "set", "--global", *ARGUMENTS)
         if lock is not None:
             await self._ensure_lock(lock)
+
+    async def _is_as_wanted(self) -> bool:
+        """Ask once, of a repository that was opened before, whether it is there and set so."""
+        directory = self._place.directory
+        if directory is not None and not (directory / _FORMAT).is_file():
+            return False
+        if not self._is_connected():
+            return False
+        answer = await self._kopia.run("policy", "show", "--global", "--json")
+        return not answer.code and is_policy_set(answer.output)
 
     async def _ensure_in_bucket(self, lock: ObjectLock | None) -> None:
         locking = lock.arguments if lock is not None else ()
