@@ -12,7 +12,8 @@ from backup_engine.archive.manifest import (
 )
 from backup_engine.archive.part import KindName, PartBuilder
 from backup_engine.archive.reading import ArchiveReader, unpack
-from backup_engine.archive.store import ArchiveStore, StoreReader
+from backup_engine.archive.store import ArchiveStore
+from fixtures.archive_reads import RecordingReader
 
 HEADER = b"""{"format": {"name": "backup-operator.config-archive", "major": 1, "minor": 7},
  "backup": {"id": 1, "name": "n", "type": "CONFIG", "timeInitiatedMs": 0, "initiatedBy": null,
@@ -86,35 +87,16 @@ def test_documents_have_sorted_keys_and_end_with_a_line_feed() -> None:
     assert document.endswith(b"}\n")
 
 
-class Recorder(StoreReader):
-    """Notes each stretch of the archive that is read."""
-
-    def __init__(self, store: ArchiveStore, name: str) -> None:
-        super().__init__(store, name)
-        self.stretches: list[range] = []
-
-    async def read(self, offset: int, length: int) -> bytes:
-        self.stretches.append(range(offset, offset + length))
-        return await super().read(offset, length)
-
-
 async def test_of_the_parts_only_those_with_wanted_objects_are_read(
     store: ArchiveStore, archive: Path
 ) -> None:
-    source = Recorder(store, archive.name)
+    source = RecordingReader(store, archive.name)
     reader = await ArchiveReader.open(source)
-    before = len(source.stretches)
+    source.stretches.clear()
 
     found = [one.name async for one, _ in reader.list_objects(lambda one: one.name == "secret-3")]
 
-    parts = {
-        part.resource: range(part.offset, part.offset + part.size_bytes)
-        for part in reader.manifest.parts
-    }
-    touched = {
-        resource
-        for resource, part in parts.items()
-        if any(part.start < one.stop and one.start < part.stop for one in source.stretches[before:])
-    }
-    assert (found, touched) == (["secret-3"], {"secrets"})
-    assert len(source.stretches) - before == len(parts) + 1  # each index, and one part
+    parts = reader.manifest.parts
+    read = [part.resource for part in parts if source.has_read(part)]
+    assert (found, read) == (["secret-3"], ["secrets"])
+    assert len(source.stretches) == len(parts) + 1  # each index, and one part

@@ -196,6 +196,27 @@ async def test_a_bit_that_rots_is_found_by_the_deep_scan_and_its_repair_as_well(
     assert (await known(scanned, backup_id)).reason == "Verified"
 
 
+async def test_the_deep_scan_reads_no_faster_than_its_rate(
+    tmp_path: Path, source: ListServer
+) -> None:
+    rate = 16_000
+    rules = ScanRules(bytes_per_s=rate, look_every_s=0.02)
+    loop = asyncio.get_running_loop()
+    async with local_engine(tmp_path, source.kubeconfig(tmp_path), scan=rules) as engine:
+        engine.start()
+        backup_id = (await engine.create("first")).json()["id"]
+        size_bytes = (await engine.until(backup_id, "SUCCESS"))["size_on_disk"]
+        begun = loop.time()
+        async with engine.database.writing() as connection:
+            await VerificationRecords(connection).request(backup_id, 1)
+        async with asyncio.timeout(30):
+            while (await known(engine, backup_id)).time_requested is not None:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+
+    # its first read is free, and behind its last it rests no more
+    assert loop.time() - begun > size_bytes / 2 / rate
+
+
 async def test_an_archive_cut_short_is_told_by_the_light_scan_alone(local: LocalEngine) -> None:
     backup_id = (await local.create("first")).json()["id"]
     path = Path((await local.until(backup_id, "SUCCESS"))["content_file_path"])
