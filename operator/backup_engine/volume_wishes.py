@@ -25,6 +25,7 @@ from backup_engine.volumes.volume import Volume, check_path, parse_volume
 
 MOST_TARGETS: Final = 100
 MOST_PATHS: Final = 100
+MOST_NAMED: Final = 10
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -136,8 +137,7 @@ def check_wishes(
         source = _parse(wish.namespace, wish.claim, _Refused.UNKNOWN_VOLUME)
         found = kept.get(source)
         if found is None or found.snapshot_id is None:
-            message = f"The backup has no volume {source}"
-            raise RefusalError(_Refused.UNKNOWN_VOLUME, message)
+            raise RefusalError(_Refused.UNKNOWN_VOLUME, _explain_unknown(source, kept))
         target = _parse(
             wish.target_namespace or source.namespace,
             wish.target_claim or source.claim,
@@ -169,6 +169,15 @@ def check_wishes(
         message = f"{len(checked)} volumes in one restore; at most {MOST_TARGETS}"
         raise RefusalError(_Refused.NO_VOLUMES, message)
     return tuple(checked)
+
+
+def _explain_unknown(source: Volume, kept: Mapping[Volume, BackupVolume]) -> str:
+    """Name what there is in the namespace, and nothing of others: it may be somebody else's."""
+    namespace = source.namespace
+    there = sorted(each.claim for each in kept if each.namespace == namespace)
+    some = ", ".join(there[:MOST_NAMED]) + (", …" if len(there) > MOST_NAMED else "")
+    what = f"it has {some}" if some else "it has none"
+    return f"The backup has no volume {source}; of namespace {namespace} {what}"
 
 
 def _parse(namespace: str | None, claim: str | None, row: CreateVolumeRestoreErrors) -> Volume:

@@ -11,8 +11,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from backup_api.backups import BackupType
 from backup_api.endpoints import LIST_RESTORES
-from backup_api.errors import ErrorClass
+from backup_api.errors import EndpointErrors, ErrorClass
 from backup_api.exceptions import RefusedError
+from backup_api.extensions.volumes import CreateVolumeRestoreErrors
 from backup_api.restores import (
     CreateRestoreErrors,
     LaunchRestoreErrors,
@@ -34,6 +35,7 @@ from backup_operator.decisions.restore_facts import (
     Obstacle,
     OpenRestores,
     ReportRestore,
+    RestoreDecision,
     RestoreMemory,
     RestoreSeen,
     RestoreView,
@@ -41,7 +43,8 @@ from backup_operator.decisions.restore_facts import (
     WriteLaunchAhead,
     WriteRestoreAhead,
 )
-from backup_operator.decisions.restore_standings import ASK_AGAIN, pending
+from backup_operator.decisions.restore_refusals import ADVICE
+from backup_operator.decisions.restore_standings import ASK_AGAIN, LET_GO_WITHIN, failed, pending
 from backup_operator.decisions.restore_status import build_restore_status
 from backup_operator.resources.group import FINALIZER
 from backup_operator.resources.restore import RestoreSpec
@@ -130,12 +133,52 @@ def test_a_right_that_is_missing_is_told_and_asked_for_again(
     assert decide_restore(wanted, leaving, NOON) == KeepRestore(wanted=False)
 
 
+FAILED = explain_refused_step(RefusedError(LIST_RESTORES, 500, 1000, "out of memory"), "c")
+
+
+@pytest.mark.parametrize("content", [{"groups": GROUPS}, {"volumes": [{"claim": "data"}]}])
+def test_an_error_of_the_engine_itself_is_told_and_holds_a_deletion_back_for_a_minute(
+    content: dict[str, Any],
+) -> None:
+    wanted = RestoreSpec.model_validate({"backupId": 118, **content})
+    status = RestoreStatus.model_validate(LAUNCHED)
+
+    def decided(at: timedelta, status: RestoreStatus = status, **members: Any) -> RestoreDecision:  # noqa: ANN401
+        memory = RestoreMemory(obstacle=Obstacle(NOON + at, FAILED))
+        return decide_restore(wanted, seen(status, memory=memory, **members), NOON + at)
+
+    decision = decided(timedelta(0))
+    assert isinstance(decision, ReportRestore)
+    standing = decision.standing
+    assert (standing.reason, standing.is_stalled, standing.is_over) == (
+        "EngineUnwell",
+        False,
+        False,
+    )
+    assert "out of memory" in standing.message
+
+    leaving = some_metadata(kept=True, deleting=NOON)
+    assert reason_of(decided(SECOND, metadata=leaving)) == "EngineUnwell"
+    assert decided(LET_GO_WITHIN, metadata=leaving) == KeepRestore(wanted=False)
+    over = build_restore_status(seen(status), failed("RestoreFailed", "no"), NOON)
+    assert decided(SECOND, over, metadata=leaving) == KeepRestore(wanted=False)
+
+
+@pytest.mark.parametrize("errors", [CreateRestoreErrors, CreateVolumeRestoreErrors])
+def test_every_final_refusal_says_what_to_do(errors: type[EndpointErrors]) -> None:
+    final = {row for row in errors if row.error_class is ErrorClass.FINAL}
+    assert final <= ADVICE.keys()
+
+
 def test_it_is_kept_and_nothing_is_open_before_it_is_requested() -> None:
     loose = seen(metadata=some_metadata())
     assert decide_restore(a_spec(), loose, NOON) == KeepRestore(wanted=True)
     assert decide_restore(a_spec(), seen(), NOON) == ListOpenRestores()
     busy = RestoreMemory(look=OpenRestores(NOON, (a_record(),)))
     assert reason_of(decide_restore(a_spec(), seen(memory=busy), NOON)) == "RestoreRunning"
+    held = decide_restore(a_spec(), seen(memory=busy, in_the_way="Restore ops/older"), NOON)
+    assert isinstance(held, ReportRestore)
+    assert "approve its plan, or delete Restore ops/older" in held.standing.message
     free = RestoreMemory(look=OpenRestores(NOON, ()))
     assert isinstance(decide_restore(a_spec(), seen(memory=free), NOON), WriteRestoreAhead)
 

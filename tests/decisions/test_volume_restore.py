@@ -154,6 +154,8 @@ def test_a_plan_says_what_goes_where_and_waits_for_its_approval() -> None:
 
 def test_nothing_is_requested_while_something_is_in_the_way() -> None:
     blocked = a_plan(reason="TargetExists", message="ops/copy: the claim exists already")
+    _, planned = told(decide_restore(a_spec(), with_plan(blocked), NOON))
+    assert "In the way: ops/copy: the claim exists already." in planned
     decision = decide_restore(applied(), with_plan(blocked), NOON)
     assert told(decision) == (
         "TargetExists",

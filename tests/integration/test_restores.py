@@ -107,23 +107,39 @@ async def test_a_final_refusal_tells_code_and_cause(scene: Scene) -> None:
     assert body["status"]["failure"]["code"] == 1003
 
 
-async def test_a_right_that_the_token_lacks_is_told_until_it_is_granted(
-    scene: Scene, kubectl: Kubectl
+@pytest.mark.parametrize(
+    ("status", "code", "reason", "words"),
+    [(403, 26, "Forbidden", "refuses"), (500, 1000, "EngineUnwell", "failed at")],
+    ids=["a right is lacking", "an error of its own"],
+)
+async def test_why_the_engine_does_not_go_along_is_told_until_it_does(
+    scene: Scene, kubectl: Kubectl, status: int, code: int, reason: str, words: str
 ) -> None:
-    wanted = await allow(scene)
-    scene.appliance.faults.refuse("GET /restores", 403, 26, times=None)
-    await request(scene, "powerless")
-    await wanted.ready("powerless", "False", "Forbidden")
-    path = '{.status.conditions[?(@.type=="Stalled")].message}'
+    wanted, name = await allow(scene), reason.lower()
+    scene.appliance.faults.refuse("GET /restores", status, code, times=None)
+    await request(scene, name)
+    await wanted.ready(name, "False", reason)
+    path = '{.status.conditions[?(@.type=="Ready")].message}'
     told = await asyncio.to_thread(
         kubectl,
-        *("get", "restore/powerless", f"--namespace={scene.namespace}"),
+        *("get", f"restore/{name}", f"--namespace={scene.namespace}"),
         f"--output=jsonpath={path}",
     )
-    assert f"BackupEngine {scene.engine} refuses GET /backup_and_restore/restores" in told.stdout
-    assert "HTTP 403, code 26" in told.stdout
+    assert f"BackupEngine {scene.engine} {words} GET /backup_and_restore/restores" in told.stdout
+    assert f"HTTP {status}, code {code}" in told.stdout
     scene.appliance.faults.clear()
-    await wanted.ready("powerless", "True", "Planned")
+    await wanted.ready(name, "True", "Planned")
+
+
+async def test_an_error_after_the_engine_took_a_restore_makes_no_second_one(scene: Scene) -> None:
+    wanted = await allow(scene)
+    scene.appliance.faults.refuse("POST /restores", 500, 1000, moment=Moment.AFTER_ACTING)
+    await request(scene, "doubtful")
+
+    await wanted.ready("doubtful", "True", "Planned")
+
+    assert scene.appliance.count("POST /restores") == 1
+    assert len(scene.appliance.restores.records) == 1
 
 
 async def test_another_open_restore_is_waited_for_and_named(scene: Scene) -> None:
@@ -228,7 +244,9 @@ async def test_a_namespace_goes_whatever_phases_its_restores_are_in(own_scene: S
     await request(scene, "dropped")
     await wanted.ready("dropped", "True", "Planned")
     await request(scene, "waiting", mode="Apply", autoApprove=True)
-    await wanted.ready("waiting", "False", "RestoreRunning")
+    body = await wanted.ready("waiting", "False", "RestoreRunning")
+    told = find_condition(body, "Ready")["message"]  # type: ignore[index]
+    assert f"delete Restore {scene.namespace}/dropped, to make room" in told
     await wanted.create("sourceless", backupRef={"name": "nothing"}, groups=GROUPS)
     await wanted.ready("sourceless", "False", "BackupNotFound")
     await wanted.create("engineless", backupId=1, engineRef={"name": "nowhere"}, groups=GROUPS)

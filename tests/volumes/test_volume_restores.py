@@ -178,7 +178,10 @@ async def test_what_cannot_be_restored_is_refused_before_anything_is_written(
     assert await refused(shop, backup_id=backup, host_id=2, volumes=[wish]) == (422, 1002)
     assert await refused(shop, backup_id=4711, volumes=[wish]) == (422, 1003)
     assert await refused(shop, backup_id=backup) == (422, 1005)
-    assert await refused(shop, backup_id=backup, volumes=[{**wish, "claim": "b"}]) == (422, 1006)
+    unknown = {"backup_id": backup, "volumes": [{**wish, "claim": "b"}]}
+    assert await refused(shop, **unknown) == (422, 1006)
+    told = (await shop.engine.send("POST", RESTORES, json=unknown)).json()["message"]
+    assert told == "The backup has no volume shop/b; of namespace shop it has data"
     assert await refused(shop, backup_id=backup, volumes=[wish, wish]) == (422, 1007)
     escaping = {**wish, "target_claim": "../other"}
     assert await refused(shop, backup_id=backup, volumes=[escaping]) == (422, 1007)

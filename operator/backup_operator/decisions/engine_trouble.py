@@ -82,6 +82,12 @@ def explain_trouble(trouble: BackupApiError, url: str) -> Trouble:
 def explain_refused_step(trouble: RefusedError, engine: str) -> Trouble:
     """Say why an engine refuses a step of an object, although it can be used otherwise."""
     said = cut(trouble.message, LONGEST_CAUSE)
+    if trouble.http_status >= SERVER_ERROR:
+        return Trouble(
+            "EngineUnwell",
+            f"BackupEngine {engine} failed at {trouble.endpoint} ({said}); its log says more. It is"
+            " asked again by itself.",
+        )
     asked = f"BackupEngine {engine} refuses {trouble.endpoint} ({said})"
     if trouble.http_status == FORBIDDEN:
         return Trouble(

@@ -24,12 +24,14 @@ from backup_operator.decisions.restore_facts import (
     WriteRestoreAhead,
 )
 from backup_operator.decisions.restore_launch import decide_record
+from backup_operator.decisions.restore_refusals import explain_refusal
 from backup_operator.decisions.restore_standings import (
     RECHECK,
-    explain_refusal,
     failed,
     find_deadline,
     find_obstacle,
+    find_release,
+    is_finished,
     obstructed,
     overdue,
     pending,
@@ -38,7 +40,6 @@ from backup_operator.decisions.restore_standings import (
 )
 from backup_operator.decisions.volume_restore import decide_volume_restore
 from backup_operator.resources.group import FINALIZER
-from backup_operator.resources.parts import ConditionStatus, ConditionType
 from backup_operator.resources.restore import RestoreSpec
 from backup_operator.resources.restore_status import RestoreSubmission
 
@@ -54,7 +55,7 @@ def decide_restore(wanted: RestoreSpec, seen: RestoreSeen, now: datetime) -> Res
     """Choose the next step for one Restore from facts alone. Total: it never raises."""
     if wanted.volumes:
         return decide_volume_restore(wanted, seen, now)
-    if seen.metadata.is_deleting or _is_over(seen):
+    if seen.metadata.is_deleting or is_finished(seen):
         return _let_go(wanted, seen, now)
     if seen.memory.created is not None and seen.status.id is None:
         return AdoptRestore(seen.memory.created, is_found=False)
@@ -84,17 +85,11 @@ def _wait_for_engine(wanted: RestoreSpec, seen: RestoreSeen, now: datetime) -> R
     return ReportRestore(standing, deadline)
 
 
-def _is_over(seen: RestoreSeen) -> bool:
-    finished = seen.status.find_condition(ConditionType.FINISHED)
-    return finished is not None and finished.status is ConditionStatus.TRUE
-
-
 def _let_go(wanted: RestoreSpec, seen: RestoreSeen, now: datetime) -> RestoreDecision:
     """Let go of what is over or deleted; a record never launched must not keep others waiting.
 
-    What runs cannot be stopped, nor is it waited for. An engine that cannot be asked, or refuses,
-    holds no object back, for a stale record is told to whoever comes next; one that was not asked
-    anything yet is waited for, and after a restart that is every engine.
+    What runs cannot be stopped, nor is it waited for. An engine that was not asked anything yet is
+    waited for, and after a restart that is every engine.
     """
     if FINALIZER not in seen.metadata.finalizers:
         return RestRestore()
@@ -103,8 +98,7 @@ def _let_go(wanted: RestoreSpec, seen: RestoreSeen, now: datetime) -> RestoreDec
         return KeepRestore(wanted=False)
     if seen.engine.is_connecting:
         return RestRestore()
-    can_be_asked = seen.engine.is_usable and find_obstacle(seen, now) is None
-    return drop if can_be_asked else KeepRestore(wanted=False)
+    return find_release(seen, now) or drop
 
 
 def _find_open(wanted: RestoreSpec, seen: RestoreSeen) -> DropRestore | DropLostRestore | None:
@@ -143,7 +137,8 @@ def _decide_first_attempt(seen: RestoreSeen, now: datetime) -> RestoreDecision:
     if look is None or now >= look.at + OPEN_LOOK:
         return ListOpenRestores()
     if look.records:
-        return ReportRestore(_in_the_way(look.records[0]), look.at + OPEN_LOOK)
+        standing = _in_the_way(look.records[0], seen.in_the_way)
+        return ReportRestore(standing, look.at + OPEN_LOOK)
     offset = seen.engine.clock_offset
     return WriteRestoreAhead(
         RestoreSubmission(
@@ -170,7 +165,7 @@ def _decide_attempt(
         after = refusal.at + pause_after(submission.attempts)
         message = explain_refusal(refusal)
         if memory.look is not None and memory.look.records:
-            message = _in_the_way(memory.look.records[0]).message
+            message = _in_the_way(memory.look.records[0], seen.in_the_way).message
         return _again(submission, now, after, pending(refusal_reason(refusal.row), message))
     return _decide_lost(wanted, seen, submission, now)
 
@@ -229,11 +224,14 @@ def _again(
     return WriteRestoreAhead(submission.model_copy(update={"attempts": submission.attempts + 1}))
 
 
-def _in_the_way(record: RestoreRecord) -> RestoreStanding:
+def _in_the_way(record: RestoreRecord, holder: str | None) -> RestoreStanding:
     what = record.backup_name or record.backup_filename or f"backup {record.backup_id}"
+    whose = holder or record.initiated_by or "somebody"
+    wait = "waiting until it is over or dropped."
+    if holder is not None and record.status is WireStatus.PENDING:
+        wait = f"approve its plan, or delete {holder}, to make room."
     message = (
-        f"The engine has another open restore: {record.id}, of {what}, {record.status}, by"
-        f" {record.initiated_by or 'somebody'}. There can be one at a time; waiting until it is"
-        " over or dropped."
+        f"The engine has another open restore: {record.id}, of {what}, {record.status}, by {whose}."
+        f" There can be one at a time; {wait}"
     )
     return pending("RestoreRunning", cut(message))

@@ -106,7 +106,8 @@ class RestoreSeen:
     """Everything that a decision about one Restore rests on.
 
     ``backup_id`` None: not known yet, and ``backup_trouble`` says why; ``backup_is_lost``: it
-    never will be. ``not_allowed``: the namespace may not restore with this engine.
+    never will be. ``not_allowed``: the namespace may not restore with this engine. ``in_the_way``:
+    the Restore that the first open record of the latest look came of; None: not one of ours.
     """
 
     metadata: ObjectMetadata
@@ -117,6 +118,7 @@ class RestoreSeen:
     backup_trouble: Trouble | None = None
     backup_is_lost: bool = False
     not_allowed: Trouble | None = None
+    in_the_way: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

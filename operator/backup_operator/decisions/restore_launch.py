@@ -21,10 +21,10 @@ from backup_operator.decisions.restore_facts import (
     WriteLaunchAhead,
 )
 from backup_operator.decisions.restore_plan import tell_plan
+from backup_operator.decisions.restore_refusals import explain_refusal
 from backup_operator.decisions.restore_standings import (
     await_approval,
     cancelled,
-    explain_refusal,
     failed,
     find_deadline,
     overdue,

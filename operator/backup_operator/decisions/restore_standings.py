@@ -6,13 +6,16 @@ from typing import Final
 from backup_operator.decisions.facts import Refusal
 from backup_operator.decisions.refusals import cut, refusal_reason
 from backup_operator.decisions.restore_facts import (
+    KeepRestore,
     Obstacle,
     ReportRestore,
     RestoreSeen,
     RestoreStanding,
 )
+from backup_operator.decisions.restore_refusals import explain_refusal
 from backup_operator.resources.backup_status import Failure
 from backup_operator.resources.durations import format_duration
+from backup_operator.resources.parts import ConditionStatus, ConditionType
 from backup_operator.resources.restore import RestoreMode, RestoreSpec
 from backup_operator.resources.restore_status import RestorePhase, ToldPlan
 
@@ -22,6 +25,9 @@ RECHECK: Final = timedelta(seconds=30)
 
 ASK_AGAIN: Final = timedelta(seconds=10)
 """How soon the engine is asked again for what it has refused."""
+
+LET_GO_WITHIN: Final = timedelta(minutes=1)
+"""How long an engine with an error of its own holds a deleted Restore back."""
 
 
 def pending(reason: str, message: str, *, is_stalled: bool = False) -> RestoreStanding:
@@ -51,13 +57,6 @@ def failed(reason: str, message: str, refusal: Refusal | None = None) -> Restore
 def refused(refusal: Refusal) -> RestoreStanding:
     """Build the standing of a Restore that the engine does not take."""
     return failed(refusal_reason(refusal.row), explain_refusal(refusal), refusal)
-
-
-def explain_refusal(refusal: Refusal) -> str:
-    """Say what the engine refused and why, with the code for the API reference."""
-    words = refusal.row.description if refusal.row is not None else "The engine refused it."
-    said = f"HTTP {refusal.http_status}, code {refusal.code}: {refusal.message}".rstrip(": ")
-    return cut(f"{words} ({said})")
 
 
 def find_deadline(wanted: RestoreSpec, seen: RestoreSeen) -> datetime | None:
@@ -108,6 +107,33 @@ def find_obstacle(seen: RestoreSeen, now: datetime) -> Obstacle | None:
     """Return what the engine refused not long ago, if it did."""
     obstacle = seen.memory.obstacle
     return obstacle if obstacle is not None and now < obstacle.at + ASK_AGAIN else None
+
+
+def is_finished(seen: RestoreSeen) -> bool:
+    """Tell whether the Restore has ended, however."""
+    finished = seen.status.find_condition(ConditionType.FINISHED)
+    return finished is not None and finished.status is ConditionStatus.TRUE
+
+
+def find_release(seen: RestoreSeen, now: datetime) -> KeepRestore | ReportRestore | None:
+    """Return what to do with a Restore that the engine was to be told to drop; None: tell it.
+
+    An engine that is away, or refuses, holds no object back, for a stale record is told to whoever
+    comes next. One that reports an error of its own is asked again for a minute.
+    """
+    if not seen.engine.is_usable:
+        return KeepRestore(wanted=False)
+    obstacle = find_obstacle(seen, now)
+    if obstacle is None:
+        return None
+    trouble, deleted_at = obstacle.trouble, seen.metadata.deletion_timestamp
+    again = obstacle.at + ASK_AGAIN
+    if trouble.needs_people or is_finished(seen) or deleted_at is None:
+        return KeepRestore(wanted=False)
+    if again > deleted_at + LET_GO_WITHIN:
+        return KeepRestore(wanted=False)
+    standing = RestoreStanding(phase=None, reason=trouble.reason, message=cut(trouble.message))
+    return ReportRestore(standing, again)
 
 
 def obstructed(

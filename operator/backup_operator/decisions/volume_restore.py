@@ -34,6 +34,8 @@ from backup_operator.decisions.restore_standings import (
     cancelled,
     failed,
     find_obstacle,
+    find_release,
+    is_finished,
     obstructed,
     pending,
     refused,
@@ -48,7 +50,6 @@ from backup_operator.decisions.volume_standings import (
     wait_for_engine,
 )
 from backup_operator.resources.group import FINALIZER
-from backup_operator.resources.parts import ConditionStatus, ConditionType
 from backup_operator.resources.restore import RestoreMode, RestoreSpec
 from backup_operator.resources.restore_status import (
     RestoreLaunch,
@@ -80,7 +81,7 @@ _STOPPABLE: Final = UNFINISHED - {VolumeRestoreStatus.CANCELLING}
 
 def decide_volume_restore(wanted: RestoreSpec, seen: RestoreSeen, now: datetime) -> RestoreDecision:
     """Choose the next step for one Restore of volumes from facts alone. Total: it never raises."""
-    if seen.metadata.is_deleting or _is_finished(seen):
+    if seen.metadata.is_deleting or is_finished(seen):
         return _let_go(seen, now)
     if seen.memory.restored is not None and seen.status.id is None:
         return AdoptVolumes(seen.memory.restored, is_found=False)
@@ -99,24 +100,16 @@ def decide_volume_restore(wanted: RestoreSpec, seen: RestoreSeen, now: datetime)
     return _plan(wanted, seen, now)
 
 
-def _is_finished(seen: RestoreSeen) -> bool:
-    finished = seen.status.find_condition(ConditionType.FINISHED)
-    return finished is not None and finished.status is ConditionStatus.TRUE
-
-
 def _let_go(seen: RestoreSeen, now: datetime) -> RestoreDecision:
-    """Let go of what is over; of what runs and is deleted, once the engine was told to stop it.
-
-    An engine that cannot be asked, or refuses, holds no object back.
-    """
+    """Let go of what is over; of what runs and is deleted, once the engine was told to stop it."""
     if FINALIZER not in seen.metadata.finalizers:
         return RestRestore()
-    if _is_finished(seen) or seen.status.launch is None:
+    if is_finished(seen) or seen.status.launch is None:
         return KeepRestore(wanted=False)
     if seen.engine.is_connecting:
         return RestRestore()
-    if not seen.engine.is_usable or find_obstacle(seen, now) is not None:
-        return KeepRestore(wanted=False)
+    if (release := find_release(seen, now)) is not None:
+        return release
     memory = seen.memory
     found = memory.restored or (memory.lost.record if memory.lost is not None else None)
     restore_id = seen.status.id or (found.id if found is not None else None)
@@ -154,7 +147,7 @@ def _plan(wanted: RestoreSpec, seen: RestoreSeen, now: datetime) -> RestoreDecis
     if obstacle is not None and obstacle.reason is not None:
         message = f"Nothing was written. {obstacle.message or obstacle.reason}. Looking again."
         standing = RestoreStanding(
-            phase=RestorePhase.AWAITING_APPROVAL,
+            phase=RestorePhase.PENDING,
             reason=obstacle.reason,
             message=message,
             is_stalled=True,

@@ -68,15 +68,21 @@ def tell_volume_plan(plan: VolumePlan) -> ToldPlan:
     named = "; ".join(_describe(each) for each in plan.volumes[:NAMED])
     more = len(plan.volumes) - NAMED
     rest = f"; and {more} more" if more > 0 else ""
-    blocked = tuple(each for each in plan.volumes if each.reason is not None)
-    hint = f" {len(blocked)} of them cannot be restored as things are." if blocked else ""
     return ToldPlan(
         digest=plan.digest,
-        summary=cut(f"{what}{when}: {named}{rest}.{hint}"),
+        summary=cut(f"{what}{when}: {named}{rest}.{_tell_obstacles(plan)}"),
         warnings=tuple(_list_warnings(plan)),
         source=source,
         volumes=tuple(_tell_planned(each) for each in plan.volumes),
     )
+
+
+def _tell_obstacles(plan: VolumePlan) -> str:
+    told = [each.message or each.reason for each in plan.volumes if each.reason is not None]
+    if not told:
+        return ""
+    more = f"; and {len(told) - 1} more, see status.plan.volumes" if len(told) > 1 else ""
+    return f" In the way: {told[0]}{more}."
 
 
 def tell_volumes(record: VolumeRestoreRecord) -> tuple[ToldVolume, ...]:

@@ -9,6 +9,7 @@ from backup_operator.cluster.cache import Entry, Key, ObjectCache
 from backup_operator.decisions.engine_trouble import (
     SERVER_ERROR,
     explain_refused_step,
+    is_silence,
     needs_new_access,
 )
 from backup_operator.decisions.facts import EngineSeen, Trouble
@@ -106,6 +107,7 @@ class RestoreReconciler:
         not_allowed = None
         if engine is not None and status.submission is None:
             not_allowed = await self._finder.find_restore_trouble(engine, namespace, wanted.volumes)
+        look = memory.look.records if memory.look is not None else ()
         return engine, RestoreSeen(
             metadata=metadata,
             status=status,
@@ -115,7 +117,22 @@ class RestoreReconciler:
             backup_trouble=backup_trouble,
             backup_is_lost=is_lost,
             not_allowed=not_allowed,
+            in_the_way=self._find_holder(engine, look[0].id) if look else None,
         )
+
+    def _find_holder(self, engine: KnownEngine | None, record_id: int) -> str | None:
+        """Find the Restore that an open record of an engine came of."""
+        if engine is None:
+            return None
+        uid = engine.link.resource.metadata.uid
+        for entry in self._cache.unfinished(RESTORE):
+            if entry.engine_uid != uid:
+                continue
+            body = entry.body()
+            status, _ = read_status(RestoreStatus, body)
+            if status.id == record_id and not (body.get("spec") or {}).get("volumes"):
+                return str(entry.key)
+        return None
 
     def _find_backup(
         self, wanted: RestoreSpec, namespace: str
@@ -185,7 +202,11 @@ class RestoreReconciler:
     async def _ask(
         self, entry: Entry, engine: KnownEngine, step: VolumeRestoreStep | EngineRestoreStep
     ) -> None:
-        """Take a step at the engine; a refusal that no table has is remembered, to be told."""
+        """Take a step at the engine; a refusal that no table has is remembered, to be told.
+
+        What is refused has changed nothing at the engine, so what was known still holds. After an
+        error of its own nobody knows, so that counts as a lost answer does.
+        """
         before = self._memories.get(entry.uid) or RestoreMemory()
         remembered = replace(before, obstacle=None)
         taken = (
@@ -197,12 +218,13 @@ class RestoreReconciler:
             async for memory in taken:
                 self._memories[entry.uid] = memory
         except RefusedError as trouble:
-            if trouble.http_status >= SERVER_ERROR or needs_new_access(trouble):
-                raise
+            if is_silence(trouble) or needs_new_access(trouble):
+                raise  # the engine as a whole cannot be used, which it tells itself
             logger.warning("%s: %s", entry.key, trouble)
             told = explain_refused_step(trouble, engine.link.resource.metadata.name)
-            # what is refused has changed nothing at the engine, so what was known still holds
-            self._memories[entry.uid] = replace(before, obstacle=Obstacle(self._clock(), told))
+            is_known = trouble.http_status < SERVER_ERROR
+            memory = before if is_known else self._memories.get(entry.uid, before)
+            self._memories[entry.uid] = replace(memory, obstacle=Obstacle(self._clock(), told))
 
     async def _adopt(
         self, entry: Entry, body: dict[str, Any], seen: RestoreSeen, step: AdoptRestore

@@ -25,6 +25,9 @@ Clock = Callable[[], datetime]
 UNTOLD = frozenset({"Submitting", "Initializing", "InProgress", "Connecting", "Found"})
 """Reasons that are a normal next step, of which an event would tell nothing new."""
 
+ALARMING = frozenset({"EngineUnreachable", "UnexpectedAnswer", "EngineUnwell", "StagedChanges"})
+"""Reasons that people should hear of although the operator may get past them by itself."""
+
 
 class StatusWriter:
     """Writes to the cluster with preconditions and puts every answer into the cache."""
@@ -79,7 +82,8 @@ class StatusWriter:
         earlier = _find_ready(before)
         if earlier is None or earlier.reason != ready.reason:
             stalled = _find(body["status"].get("conditions"), ConditionType.STALLED)
-            warn = stalled is not None and stalled.status is ConditionStatus.TRUE
+            is_stalled = stalled is not None and stalled.status is ConditionStatus.TRUE
+            warn = is_stalled or ready.reason in ALARMING
             self.tell(kind, body, ready.reason, ready.message or ready.reason, warn=warn)
 
 
