@@ -1,7 +1,7 @@
 """A filter means the same in SQL, in Python and on the fake appliance, whatever the records are."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -23,7 +23,7 @@ from backup_engine.query.sort import parse_sort
 from backup_engine.records.backup_lists import BackupLists
 from backup_engine.records.database import Database
 from backup_engine.records.migrating import migrate
-from backup_engine.records.selects import Fill, Row
+from backup_engine.records.selects import Script, T
 from backup_engine.records.sqlite import build_sqlite_url
 from backup_engine.records.tables import BACKUPS
 from backup_engine.records.totals import Totals
@@ -78,10 +78,16 @@ class SameTransaction:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
-    async def fetch(self, sql: str, fill: Fill) -> tuple[Sequence[Row], Totals]:
-        nothing_known = Totals()
-        found = await self._connection.exec_driver_sql(sql, tuple(fill(nothing_known)))
-        return [tuple(row) for row in found], nothing_known
+    async def read(self, script: Script[T]) -> T:
+        asking = script(Totals())
+        sql, values = next(asking)
+        while True:
+            found = await self._connection.exec_driver_sql(sql, tuple(values))
+            try:
+                sql, values = asking.send([tuple(row) for row in found])
+            except StopIteration as end:
+                told: T = end.value
+                return told
 
     async def close(self) -> None:
         """Leave the connection to the test."""

@@ -1,7 +1,7 @@
 """A total that was counted before is told again only while it is true (``records/totals.py``)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Generator, Sequence
 
 import pytest
 from sqlalchemy import delete, insert, update
@@ -16,7 +16,7 @@ from backup_engine.records import totals
 from backup_engine.records.backup_lists import BackupLists
 from backup_engine.records.database import Database
 from backup_engine.records.migrating import migrate
-from backup_engine.records.selects import Fill, Reader, Row
+from backup_engine.records.selects import Reader, Row, Script, Statement, T
 from backup_engine.records.tables import BACKUPS
 from backup_engine.records.totals import Total, Totals
 
@@ -30,11 +30,23 @@ class Counting:
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
         self.counted = 0
+        self.asked = 0
 
-    async def fetch(self, sql: str, fill: Fill) -> tuple[Sequence[Row], Totals]:
-        rows, known = await self._reader.fetch(sql, fill)
-        self.counted += bool(rows) and rows[0][-2] is not None
-        return rows, known
+    async def read(self, script: Script[T]) -> T:
+        def watched(totals: Totals) -> Generator[Statement, Sequence[Row], T]:
+            asking = script(totals)
+            statement = next(asking)
+            while True:
+                self.asked += 1
+                self.counted += "count(" in statement[0]
+                rows = yield statement
+                try:
+                    statement = asking.send(rows)
+                except StopIteration as end:
+                    told: T = end.value
+                    return told
+
+        return await self._reader.read(watched)
 
     async def close(self) -> None:
         await self._reader.close()

@@ -1,6 +1,7 @@
 """What requests read of the table of backups: one by its id, and stretches of the list."""
 
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Collection, Generator, Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
@@ -10,10 +11,7 @@ from sqlalchemy import (
     ColumnElement,
     Dialect,
     Select,
-    Text,
-    and_,
     bindparam,
-    case,
     func,
     select,
     true,
@@ -27,9 +25,9 @@ from backup_engine.query.sort import SortKey
 from backup_engine.query.sql import Columns, build_condition, build_order, split_values
 from backup_engine.query.terms import Scalar
 from backup_engine.records.pages import LONGEST_PAGE
-from backup_engine.records.selects import CompiledSelect, Reader, compile_select
+from backup_engine.records.selects import CompiledSelect, Reader, Row, Statement, compile_select
 from backup_engine.records.tables import BACKUPS
-from backup_engine.records.totals import NO_MARK, Total, Totals, build_mark
+from backup_engine.records.totals import Total, Totals, build_mark
 
 FORMS_REMEMBERED: Final = 256
 
@@ -41,10 +39,55 @@ COLUMNS: Final[Columns] = {
 
 _TOTAL: Final = "total of the list"  # no member can be called so
 _MARK: Final = "mark of the state"
-_KNOWN: Final = "known_mark"
 _LIMIT: Final = "row_limit"
 _OFFSET: Final = "row_offset"
 _ID: Final = "backup_id"
+
+
+Stretch = tuple[list[dict[str, Any]], int]
+"""Rows of a list from one position on, and how long the whole list is."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageSelect:
+    """What may be asked for a page: its rows, the length of the list, and both in one state.
+
+    All of them tell the mark of the state that they saw.
+    """
+
+    rows: CompiledSelect
+    count: CompiledSelect
+    together: CompiledSelect
+
+    def read(
+        self, values: Mapping[str, Any], key: Hashable, totals: Totals
+    ) -> Generator[Statement, Sequence[Row], Stretch]:
+        """Ask for the rows, and for the length only if neither they nor ``totals`` tell it.
+
+        Where somebody has committed something between the two, which cannot be where both are one
+        transaction, they are asked for together.
+        """
+        rows = self.rows.read((yield self.rows.ask(values)))
+        mark = None
+        for row in rows:
+            mark = row.pop(_MARK)
+        first, length = values[_OFFSET], values[_LIMIT]
+        if len(rows) < length and (rows or not first):
+            return rows, first + len(rows)  # the page tells it by itself
+        known = totals.find(key)
+        if mark is not None and known.mark == mark:
+            return rows, known.length
+        (counted,) = self.count.read((yield self.count.ask(values)))
+        if rows and (mark is None or counted[_MARK] != mark):
+            if together := self.together.read((yield self.together.ask(values))):
+                rows, counted = together, dict(together[0])
+                for row in rows:
+                    del row[_MARK], row[_TOTAL]
+            else:
+                rows = []
+        if counted[_MARK] is not None:
+            totals.note(key, Total(counted[_MARK], counted[_TOTAL]))
+        return rows, counted[_TOTAL]
 
 
 class BackupLists:
@@ -55,12 +98,11 @@ class BackupLists:
 
     def __init__(self, reader: Reader, dialect: Dialect) -> None:
         self._reader = reader
+        self._dialect = dialect
         remembered = lru_cache(FORMS_REMEMBERED)
         self._one = remembered(lambda names: compile_select(_build_one(names), dialect))
-        mark = build_mark(dialect)
         self._whole = remembered(lambda *form: compile_select(_build_whole(*form), dialect))
-        self._page = remembered(lambda *form: compile_select(_build_page(mark, *form), dialect))
-        self._count = remembered(lambda outline: compile_select(_build_count(outline), dialect))
+        self._page = remembered(self._compile_page)
 
     async def find(self, backup_id: int, members: Collection[str]) -> Mapping[str, Any] | None:
         """Find the record with this id."""
@@ -85,36 +127,20 @@ class BackupLists:
             return Page(tuple(rows), 0, len(rows))
         length = min(items.length, LONGEST_PAGE)
         values[_LIMIT], values[_OFFSET] = length, items.first
-        rows, total = await self._fetch_page(self._page(*form), values, (outline, scalars))
-        if len(rows) < length and (rows or not items.first):
-            total = items.first + len(rows)  # the page tells it by itself
-        elif not rows:  # past the end, which is not told without a row
-            counting: CompiledSelect = self._count(outline)
-            ((counted),) = await counting.fetch(self._reader, values)
-            total = counted[_TOTAL]
+        page: PageSelect = self._page(*form)
+        key = (outline, scalars)
+        rows, total = await self._reader.read(lambda totals: page.read(values, key, totals))
         return Page(tuple(rows), items.first, total)
 
-    async def _fetch_page(
-        self, page: CompiledSelect, values: Mapping[str, Any], key: Hashable
-    ) -> tuple[list[dict[str, Any]], int]:
-        """Fetch the rows, and the total if there are as many as were asked for."""
-        known = Total(NO_MARK, 0)
-
-        def fill(totals: Totals) -> list[Any]:
-            nonlocal known
-            known = totals.find(key)
-            return page.arrange({**values, _KNOWN: known.mark})
-
-        found, totals = await self._reader.fetch(page.sql, fill)
-        rows = page.read(found)
-        counted, mark = None, None
-        for row in rows:
-            counted, mark = row.pop(_TOTAL), row.pop(_MARK)
-        if counted is None:
-            return rows, known.length
-        if mark is not None:
-            totals.note(key, Total(mark, counted))
-        return rows, counted
+    def _compile_page(
+        self, outline: Bound | None, order: tuple[SortKey, ...], names: tuple[str, ...]
+    ) -> PageSelect:
+        mark = build_mark(self._dialect).label(_MARK)
+        count = _build_count(outline)
+        rows = _build_rows(outline, order, names)
+        total = count.scalar_subquery().label(_TOTAL)
+        queries = (rows.add_columns(mark), count.add_columns(mark), rows.add_columns(mark, total))
+        return PageSelect(*(compile_select(query, self._dialect) for query in queries))
 
 
 def _choose(members: Collection[str]) -> tuple[str, ...]:
@@ -162,36 +188,11 @@ def _build_whole(
     )
 
 
-def _build_page(
-    mark: ColumnElement[str],
-    outline: Bound | None,
-    order: tuple[SortKey, ...],
-    names: tuple[str, ...],
+def _build_rows(
+    outline: Bound | None, order: tuple[SortKey, ...], names: tuple[str, ...]
 ) -> Select[Any]:
-    """Build one statement for page and total, which then come from one state of the database.
-
-    Counts only what neither the page tells, which is nothing if it reaches the end of the list,
-    nor what was counted in the same state before.
-    """
-    columns = [COLUMNS[name].label(name) for name in names]
-    keys = build_order(order, COLUMNS)
-    limit = bindparam(_LIMIT, type_=BigInteger())
-    by = {key.name for key in order} | {"id"}
-    hidden = [COLUMNS[name].label(f"key {name}") for name in sorted(by)]
-    page = (
-        select(*columns, *hidden)
-        .where(_build_where(outline))
-        .order_by(*keys)
-        .limit(limit)
+    return (
+        _build_whole(outline, order, names)
+        .limit(bindparam(_LIMIT, type_=BigInteger()))
         .offset(bindparam(_OFFSET, type_=BigInteger()))
-        .subquery("page")
     )
-    total = _build_count(outline).scalar_subquery()
-    is_full = func.count().over() == limit
-    is_new = mark.is_distinct_from(bindparam(_KNOWN, type_=Text()))
-    outer: Any = {name: page.c[f"key {name}"] for name in by}
-    return select(
-        *(page.c[name] for name in names),
-        case((and_(is_full, is_new), total)).label(_TOTAL),
-        mark.label(_MARK),
-    ).order_by(*build_order(order, outer))

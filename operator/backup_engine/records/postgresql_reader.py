@@ -1,14 +1,14 @@
-"""SELECTs on PostgreSQL, each with one round trip and nothing around it."""
+"""SELECTs on PostgreSQL, each with one round trip and one state, and nothing around it."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final
 
 import asyncpg
 
 from backup_engine.records.postgresql import is_passing_state
-from backup_engine.records.selects import Fill, Row
+from backup_engine.records.selects import Script, T
 from backup_engine.records.totals import Totals
 from backup_engine.records.troubles import DatabaseAwayError
 
@@ -20,7 +20,7 @@ _ENDED: Final = asyncpg.AdminShutdownError
 
 
 class PostgresqlReader:
-    """A pool of the driver's own; its connections read, one statement and one state each."""
+    """A pool of the driver's own; its connections read, one statement after the other."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._options = options
@@ -28,18 +28,17 @@ class PostgresqlReader:
         self._opening = asyncio.Lock()
         self._totals = Totals()
 
-    async def fetch(self, sql: str, fill: Fill) -> tuple[Sequence[Row], Totals]:
-        """Return all rows, and the totals of the server; raises DatabaseAwayError.
+    async def read(self, script: Script[T]) -> T:
+        """Run ``script``; raises DatabaseAwayError.
 
         A connection that turns out to be broken, say by a failover, costs a second try: reading
         twice does no harm.
         """
-        values = fill(self._totals)
         try:
             async with asyncio.timeout(WITHIN_S):
                 with suppress(*_BROKEN, _ENDED):
-                    return await self._fetch(sql, values), self._totals
-                return await self._fetch(sql, values), self._totals
+                    return await self._run_through(script)
+                return await self._run_through(script)
         except asyncpg.DataError:
             raise
         except asyncpg.PostgresError as trouble:
@@ -55,11 +54,19 @@ class PostgresqlReader:
             await self._pool.close()
             self._pool = None
 
-    async def _fetch(self, sql: str, values: Sequence[Any]) -> Sequence[Row]:
+    async def _run_through(self, script: Script[T]) -> T:
+        asking = script(self._totals)
+        statement = next(asking)
         pool = self._pool or await self._open()
         async with pool.acquire() as connection:
-            rows: Sequence[Row] = await connection.fetch(sql, *values)
-            return rows
+            while True:
+                sql, values = statement
+                rows = await connection.fetch(sql, *values)
+                try:
+                    statement = asking.send(rows)
+                except StopIteration as end:
+                    told: T = end.value
+                    return told
 
     async def _open(self) -> asyncpg.Pool:
         async with self._opening:

@@ -4,9 +4,9 @@ Building, keying and running a statement in SQLAlchemy takes longer than a datab
 fifty records; so the lists that clients poll are compiled to text, once for each form of a query.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from sqlalchemy import Boolean, Dialect, Select
 
@@ -15,15 +15,23 @@ from backup_engine.records.totals import Totals
 Row = Sequence[Any]
 """One row, its values in the order of the columns."""
 
-Fill = Callable[[Totals], Sequence[Any]]
-"""Gives the values of a statement, told which totals are known to whoever will run it."""
+Statement = tuple[str, Sequence[Any]]
+"""The text of a SELECT, and its values in the order of the text."""
+
+T = TypeVar("T")
+
+Script: TypeAlias = Callable[[Totals], Generator[Statement, Sequence[Row], T]]
+"""Asks for one SELECT after the other, is given all rows of each, and returns what came of it.
+
+Told which totals are known to whoever runs it. It may be begun again, and run on any thread.
+"""
 
 
 class Reader(Protocol):
-    """Runs one SELECT on the driver; it sees one state of the database."""
+    """Runs SELECTs on the driver; each sees one state of the database."""
 
-    async def fetch(self, sql: str, fill: Fill) -> tuple[Sequence[Row], Totals]:
-        """Return all rows, and the totals that ``fill`` was told; raises DatabaseAwayError."""
+    async def read(self, script: Script[T]) -> T:
+        """Run ``script`` to its end; raises DatabaseAwayError."""
         ...
 
     async def close(self) -> None:
@@ -45,12 +53,15 @@ class CompiledSelect:
 
     async def fetch(self, reader: Reader, values: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Run it with ``values`` by name; returns rows by column."""
-        rows, _ = await reader.fetch(self.sql, lambda _: self.arrange(values))
-        return self.read(rows)
 
-    def arrange(self, values: Mapping[str, Any]) -> list[Any]:
-        """Bring ``values`` into the order of the text."""
-        return [values[name] for name in self.names]
+        def script(_: Totals) -> Generator[Statement, Sequence[Row], list[dict[str, Any]]]:
+            return self.read((yield self.ask(values)))
+
+        return await reader.read(script)
+
+    def ask(self, values: Mapping[str, Any]) -> Statement:
+        """Put ``values`` to the text."""
+        return self.sql, [values[name] for name in self.names]
 
     def read(self, rows: Sequence[Row]) -> list[dict[str, Any]]:
         """Name the values of ``rows``."""

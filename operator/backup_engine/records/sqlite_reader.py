@@ -1,4 +1,4 @@
-"""SELECTs on SQLite, each with one trip to a thread of its connection and nothing around it."""
+"""SELECTs on SQLite: those of one answer see one state, with one trip to a thread."""
 
 import asyncio
 import sqlite3
@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from backup_engine.records.selects import Fill, Row
+from backup_engine.records.selects import Script, T
 from backup_engine.records.sqlite import prepare_connection
-from backup_engine.records.sqlite_driver import OneTripConnection, connect
+from backup_engine.records.sqlite_driver import READS, OneTripConnection, connect
 from backup_engine.records.totals import Totals
 from backup_engine.records.troubles import DatabaseAwayError, is_wrong_statement
 
@@ -24,7 +24,7 @@ class _Reading:
 
 
 class SqliteReader:
-    """A few connections that only read; one state each, for a SELECT is its own transaction."""
+    """A few connections that only read."""
 
     def __init__(self, arguments: Sequence[Any], options: Mapping[str, Any]) -> None:
         self._arguments = arguments
@@ -33,20 +33,21 @@ class SqliteReader:
         self._idle: list[_Reading] = []
         self._all: list[OneTripConnection] = []
 
-    async def fetch(self, sql: str, fill: Fill) -> tuple[Sequence[Row], Totals]:
-        """Return all rows, and the totals of the connection; raises DatabaseAwayError."""
-        rows: list[Row] = []
-
+    async def read(self, script: Script[T]) -> T:
+        """Run ``script`` in one transaction; raises DatabaseAwayError."""
         async with self._places:
             try:
                 reading = self._idle.pop() if self._idle else await self._open()
+                told: list[T] = []
+
+                def run(cursor: sqlite3.Cursor) -> None:
+                    cursor.execute(READS)
+                    try:
+                        told.append(_run_through(script, reading.totals, cursor))
+                    finally:
+                        cursor.connection.rollback()  # nothing was written
+
                 try:
-                    values = fill(reading.totals)
-
-                    def run(cursor: sqlite3.Cursor) -> None:
-                        cursor.execute(sql, values)
-                        rows.extend(cursor.fetchall())
-
                     await reading.connection.visit(run)
                 finally:
                     self._idle.append(reading)
@@ -54,7 +55,7 @@ class SqliteReader:
                 if is_wrong_statement(trouble):
                     raise
                 raise DatabaseAwayError.because_of(trouble) from trouble
-        return rows, reading.totals
+        return told[0]
 
     async def close(self) -> None:
         """Close all connections."""
@@ -68,3 +69,15 @@ class SqliteReader:
         self._all.append(connection)
         await connection.visit(lambda cursor: prepare_connection(cursor.connection))
         return _Reading(connection)
+
+
+def _run_through(script: Script[T], totals: Totals, cursor: sqlite3.Cursor) -> T:
+    asking = script(totals)
+    statement = next(asking)
+    while True:
+        cursor.execute(*statement)
+        try:
+            statement = asking.send(cursor.fetchall())
+        except StopIteration as end:
+            told: T = end.value
+            return told
