@@ -1,17 +1,18 @@
-"""A list of many records as a request to the engine, and as the SQL that a person would write.
+"""A list of many records as the engine reads it, and as the SQL that a person would write.
 
-Whole requests stand beside the statements that they need, run on the bare driver: the page with the
-members of a backup, and the count that ``Content-Range`` shows. That is the least that any server
-does for such an answer. Before each of them something is committed, so that the engine has to
-count, too. A bare FastAPI route is asked in turn with them, to show how much of a quick list is the
-way to a server and back.
+The engine's state, from the text of the query to the page and the length of the list, stands beside
+the statements that it needs, run on the bare driver: the page with the members of a backup, and the
+count that ``Content-Range`` shows. Before each of them another connection commits something, so
+that nothing which was counted or read before is still known. The same list is asked for over HTTP
+in turn with them, and so is a bare FastAPI route, to show how much of a quick list is the way to a
+server and back.
 """
 
 import asyncio
 import contextlib
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -20,7 +21,11 @@ import aiosqlite
 import asyncpg
 from sqlalchemy import make_url
 
-from backup_api.backups import RECORD_MEMBERS
+from backup_api.backups import RECORD_MEMBERS, SORTABLE
+from backup_api.errors import ListBackupsErrors
+from backup_engine.records.database import Database
+from backup_engine.routes.backups import LISTED
+from backup_engine.routes.parameters import convert_filter, convert_range, convert_sort
 from localengine import BACKUPS as PATH
 from localengine import TOKEN
 from server_process import server
@@ -32,7 +37,7 @@ COLUMNS: Final = ", ".join(
 LEAST_S: Final = 2.0  # that each list is measured for
 PAGE: Final = 50
 LARGEST_RATIO: Final = 3.0
-"""Of a list's p95 to that of its bare SQL (issue: state)."""
+"""Of the p95 of a list of the state to that of its bare SQL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +46,24 @@ class Listed:
 
     database: str
     what: str
-    request_p95_ms: float
+    state_p95_ms: float
     sql_p95_ms: float
+    request_p95_ms: float
     route_p95_ms: float
 
     @property
     def ratio(self) -> float:
-        """The request's p95 as a multiple of the bare SQL's."""
+        """The state's p95 as a multiple of the bare SQL's."""
+        return self.state_p95_ms / self.sql_p95_ms
+
+    @property
+    def request_ratio(self) -> float:
+        """The whole request's p95 as a multiple of the bare SQL's."""
         return self.request_p95_ms / self.sql_p95_ms
 
     @property
     def is_within_budget(self) -> bool:
-        """Whether the request takes little more than its SQL."""
+        """Whether the state takes little more than its SQL."""
         return self.ratio <= LARGEST_RATIO
 
 
@@ -117,13 +128,39 @@ async def time_once(work: Callable[[], Awaitable[object]]) -> float:
 
 
 async def compare_lists(name: str, database_url: str, rounds: int) -> list[Listed]:
-    """Measure each list as a request, and as SQL through the driver."""
-    async with (
-        server("engine", database_url) as engine,
-        server("bare") as bare,
-        bare_driver(database_url) as fetch,
-    ):
-        return [await compare_list(name, what, engine, bare, rounds, fetch) for what in LISTS]
+    """Measure each list in the state, as SQL through the driver, and as a request."""
+    database = Database.open(database_url)
+    try:
+        async with (
+            server("engine", database_url) as engine,
+            server("bare") as bare,
+            bare_driver(database_url) as fetch,
+            bare_driver(database_url) as commit,
+        ):
+            bench = Bench(name, database, engine, bare, fetch, commit)
+            return [await compare_list(bench, what, rounds) for what in LISTS]
+    finally:
+        await database.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """All that lists are measured on, by the ``name`` of the database."""
+
+    name: str
+    database: Database
+    engine_url: str
+    bare_url: str
+    fetch: Fetch
+    commit: Fetch
+
+
+async def read_list(database: Database, query: Mapping[str, str], items: str) -> None:
+    """Read a list as a request does, without the way to a server and back."""
+    condition = convert_filter(query.get("filter"), LISTED)
+    order = convert_sort(query.get("sort"), LISTED, SORTABLE, ListBackupsErrors.WRONG_SORT)
+    page = convert_range(items)
+    await database.backup_lists.list_page(condition, order, page, LISTED.shapes)
 
 
 @contextlib.asynccontextmanager
@@ -156,32 +193,35 @@ async def ask_raw(
         raise RuntimeError(f"{head.decode()}{body.decode()[:300]}")
 
 
-async def compare_list(
-    name: str, what: str, engine: str, bare: str, rounds: int, fetch: Fetch
-) -> Listed:
+async def compare_list(bench: Bench, what: str, rounds: int) -> Listed:
     """Measure one list all ways, in turns, for the machine's mood changes."""
     query, where, order = LISTS[what]
     asked = dict(query)
-    items = asked.pop("Range", "items=0-49")
+    items = asked.pop("Range", f"items=0-{PAGE - 1}")
     first = items.partition("=")[2].partition("-")[0]
     tail = f"ORDER BY {order} LIMIT {PAGE} OFFSET {first}"
     page = f"SELECT {COLUMNS} FROM backups WHERE {where} {tail}"  # noqa: S608 - our own words
     count = f"SELECT count(*) FROM backups WHERE {where}"  # noqa: S608
 
     async def ask_database() -> None:
-        await fetch(page)
-        await fetch(count)
+        await bench.fetch(page)
+        await bench.fetch(count)
 
     async with (
-        open_asking(engine, f"{PATH}?{urlencode(asked)}", items) as ask_engine,
-        open_asking(bare, "/one/1", items) as ask_bare,
+        open_asking(bench.engine_url, f"{PATH}?{urlencode(asked)}", items) as ask_engine,
+        open_asking(bench.bare_url, "/one/1", items) as ask_bare,
     ):
-        ways = {"request": ask_engine, "SQL": ask_database, "route": ask_bare}
+        ways: dict[str, Callable[[], Awaitable[None]]] = {
+            "state": lambda: read_list(bench.database, asked, items),
+            "SQL": ask_database,
+            "request": ask_engine,
+            "route": ask_bare,
+        }
         took: dict[str, list[float]] = {way: [] for way in ways}
 
         async def take_turns() -> None:
             for way, ask in ways.items():
-                await fetch(CHANGE)
+                await bench.commit(CHANGE)
                 took[way].append(await time_once(ask))
 
         for _ in range(WARM_UP):
@@ -191,7 +231,7 @@ async def compare_list(
         end = time.perf_counter() + LEAST_S  # of a quick list, forty are few for a percentile
         while len(took["SQL"]) < rounds or time.perf_counter() < end:
             await take_turns()
-    return Listed(name, what, p95(took["request"]), p95(took["SQL"]), p95(took["route"]))
+    return Listed(bench.name, what, *(p95(took[way]) for way in ways))
 
 
 def p95(took: list[float]) -> float:

@@ -210,12 +210,13 @@ async def run(records: int, seconds: float, rounds: int) -> dict[str, Any]:
         )
     print(
         f"\n{'database':<12}{f'list of {records}':<24}{'p95 ms':>9}{'bare SQL':>10}{'ratio':>7}"
-        f"{'bare route':>12}"
+        f"{'request':>10}{'ratio':>7}{'bare route':>12}"
     )
     for row in lists:
         print(
-            f"{row.database:<12}{row.what:<24}{row.request_p95_ms:>9.2f}"
-            f"{row.sql_p95_ms:>10.2f}{row.ratio:>7.2f}{row.route_p95_ms:>12.2f}"
+            f"{row.database:<12}{row.what:<24}{row.state_p95_ms:>9.2f}"
+            f"{row.sql_p95_ms:>10.2f}{row.ratio:>7.2f}"
+            f"{row.request_p95_ms:>10.2f}{row.request_ratio:>7.2f}{row.route_p95_ms:>12.2f}"
             f"{'' if row.is_within_budget else '  over budget'}"
         )
     return {

@@ -1,9 +1,9 @@
 """Lengths of lists that were counted before, each true for one state of the database.
 
 Counting is most of what a page of a long list costs, and between two requests of somebody who
-polls, mostly nothing has changed. So a statement brings along a *mark* of the state that it saw,
-and counts only if the mark is another one than it was counted under. Page, mark and count are one
-statement, hence one state; and where marks are equal, so is all that can be seen:
+polls, mostly nothing has changed. So each statement brings along a *mark* of the state that it saw,
+and the list is counted only if the mark is another one than it was counted under. Where marks are
+equal, so is all that can be seen:
 
 - SQLite: ``data_version`` changes on a connection whenever another one has committed anything.
   Marks of two connections say nothing of each other, so each has totals of its own.
