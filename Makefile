@@ -54,7 +54,7 @@ lock: install ## pin anew, with hashes and without index addresses
 	printf 'cyclonedx-python-lib\neditables\nhatchling\n' | $(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" -c requirements-dev.lock - -o requirements-build.lock
 
 CAPTURES ?= 20000 100000
-RESTORES ?= 4000 20000
+RESTORES ?= 4000 20000 100000
 ROUNDS ?= 3
 
 bench: sandbox ## figures as ratios against a bare client in the same run; CAPTURES, RESTORES: objects, ROUNDS

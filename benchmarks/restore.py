@@ -49,6 +49,8 @@ from measuring import Budget, Run, api_server, build_row, build_table, finish_ru
 CREATED = 201
 SOURCE = "restore-benchmark"
 LEAST_RATIO = 0.7
+LARGEST_WARMED_UP = 10_000  # objects: what takes a minute warms up on its way
+WITHIN_S = 1800  # of one run
 WORKS = ("bare client", "restore", "plan", "from S3")
 BUCKET = "archives"
 
@@ -198,7 +200,7 @@ def measure(what: str, kubeconfig: Path, namespace: str, url: str, keys: Path) -
     """Run one measurement in a fresh process."""
     command = [sys.executable, __file__, "--measure", what, "--kubeconfig", str(kubeconfig)]
     command += ["--namespace", namespace, "--archive", url, "--keys", str(keys)]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, timeout=600)
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, timeout=WITHIN_S)
     return msgspec.json.decode(done.stdout, type=Run)
 
 
@@ -218,12 +220,14 @@ def compare(kubeconfig: Path, wanted: int, rounds: int, *, has_s3: bool) -> dict
         urls = dict.fromkeys(works, archive.as_uri())
         if has_s3:
             urls[WORKS[-1]] = asyncio.run(copy_to_bucket(archive.name, archive.read_bytes()))
-        for number in range(rounds + 1):
+        warm_ups = 1 if wanted <= LARGEST_WARMED_UP else 0
+        for number in range(warm_ups + rounds):
             # taking turns also at being first: the server slows down a little as it fills up
-            for what in works if number % 2 else (*reversed(works[:2]), *works[2:]):
+            turned = (*reversed(works[:2]), *works[2:])
+            for what in turned if (number + warm_ups) % 2 else works:
                 namespace = f"{what.split()[0]}-{stamp}-{number}"
                 runs[what].append(measure(what, kubeconfig, namespace, urls[what], keys))
-    runs = {what: done[1:] for what, done in runs.items()}  # the first one only warms up
+    runs = {what: done[warm_ups:] for what, done in runs.items()}
     rows = [build_row(what, done[0].objects, done) for what, done in runs.items()]
     bare, restored = rows[0], rows[1]
     ratio = restored.objects_per_s / bare.objects_per_s
