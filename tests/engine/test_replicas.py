@@ -202,7 +202,7 @@ async def test_an_engine_that_lost_its_claim_publishes_no_archive(
     await asyncio.wait_for(taken.wait(), 30)
     source.held[HELD].set()  # the sleeper goes on, to the last byte of its archive
     async with asyncio.timeout(30):
-        while backup_id in first.parts.runner._running:  # noqa: ASYNC110
+        while first.parts.runner.find_job(backup_id) is not None:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     assert [name for name in first.archives if not name.startswith(".")] == []  # staging may stay
     assert (await second.get(backup_id))["status"] == "IN_PROGRESS"

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Final, TypeAlias
@@ -24,12 +23,12 @@ from backup_engine.runs.preparing import (
     PrepareHost,
     Remark,
 )
+from backup_engine.runs.resync import RESYNC_S, ResyncLoop
 
 logger = logging.getLogger(__name__)
 
 HOST_TIMEOUT_S: Final = 30.0
-LOOK_AGAIN_S: Final = 30.0  # a wake-up may be missed, never the work
-LOOK_SHARED_S: Final = 2.0  # the engine that was asked for the deploy may be gone by now
+RESYNC_SHARED_S: Final = 2.0  # the engine that was asked for the deploy may be gone by now
 
 Finding: TypeAlias = HostNotReadyError | Remark
 """What a deploy found at a host, be it able to work or not."""
@@ -48,28 +47,25 @@ class Deployer:
     ) -> None:
         self._database = database
         self._claims = claims
-        self._look_again_s = LOOK_SHARED_S if database.is_shared else LOOK_AGAIN_S
+        self._loop = ResyncLoop(RESYNC_SHARED_S if database.is_shared else RESYNC_S)
         self._prepare = prepare
         self._clock = clock
         self._host_timeout_s = host_timeout_s
-        self._awake = asyncio.Event()
 
     def wake(self) -> None:
         """Have the deployer look at the database soon."""
-        self._awake.set()
+        self._loop.wake()
 
     async def run(self) -> None:
         """Work until cancelled; a deploy cut off by that is carried on by the next start."""
-        while True:
-            self._awake.clear()  # before looking: what happens meanwhile is seen next time
-            deploy = await persist(self._find_running, "looking for a deploy")
-            if deploy is not None and await self._claims.carry_out(
-                ClaimKind.DEPLOY, deploy.id, self._carry_out
-            ):
-                continue
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._look_again_s):
-                    await self._awake.wait()
+        await self._loop.run(self._look)
+
+    async def _look(self) -> None:
+        deploy = await persist(self._find_running, "looking for a deploy")
+        if deploy is not None and await self._claims.carry_out(
+            ClaimKind.DEPLOY, deploy.id, self._carry_out
+        ):
+            self.wake()  # there may be another one by now
 
     async def _carry_out(self, claim: Claim) -> None:
         """Take the hosts one after the other; one that fails keeps no other from its turn."""

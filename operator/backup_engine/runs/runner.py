@@ -1,9 +1,6 @@
 """Brings every record to where its status says it should go."""
 
-import asyncio
 import logging
-from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final
 
 from backup_api.backups import RUNNING, BackupType, RecordStatus
@@ -18,21 +15,14 @@ from backup_engine.runs.capturing import Capturing
 from backup_engine.runs.claims import Claim, ClaimKind, Claims
 from backup_engine.runs.data_backups import DataBackups
 from backup_engine.runs.persistence import persist
+from backup_engine.runs.resync import RESYNC_S, ClaimedTasks, ResyncLoop, stop_tasks
 from backup_engine.runs.steps import Job, Step, choose_step
 from backup_engine.volumes.errors import VolumeError
 
 logger = logging.getLogger(__name__)
 
-LOOK_AGAIN_S: Final = 30.0  # a wake-up may be missed, never the work
-LOOK_SHARED_S: Final = 0.5  # another engine's requests wake nobody here: its cancellations wait
+RESYNC_SHARED_S: Final = 0.5  # another engine's requests wake nobody here: its cancellations wait
 MAX_REMOVALS: Final = 16
-FAREWELL_S: Final = 10.0
-
-
-@dataclass(slots=True)
-class _Running:
-    job: Job
-    task: asyncio.Task[bool]
 
 
 class Runner:
@@ -54,29 +44,30 @@ class Runner:
         self._database = database
         self._places = places
         self._capturing = capturing
-        self._claims = claims
         self._data = data
-        self._look_again_s = LOOK_SHARED_S if database.is_shared else LOOK_AGAIN_S
-        self._running: dict[int, _Running] = {}
-        self._awake = asyncio.Event()
+        self._loop = ResyncLoop(RESYNC_SHARED_S if database.is_shared else RESYNC_S)
+        self._tasks = {
+            job: ClaimedTasks(claims, ClaimKind.BACKUP, job.value, self._loop.wake) for job in Job
+        }
 
     def wake(self) -> None:
         """Have the runner look at the database soon."""
-        self._awake.set()
+        self._loop.wake()
+
+    def find_job(self, backup_id: int) -> Job | None:
+        """Tell what this engine does with a backup now."""
+        return next((job for job, tasks in self._tasks.items() if backup_id in tasks.ids), None)
 
     async def run(self) -> None:
         """Work until cancelled; captures cut off by that are resumed by the next start."""
         try:
-            while True:
-                self._awake.clear()  # before looking: what happens meanwhile is seen next time
-                for backup in await persist(self._list_due, "looking for work"):
-                    self._step(backup)
-                # not wait_for: up to Python 3.11 it swallows a cancellation that meets the wake-up
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(self._look_again_s):
-                        await self._awake.wait()
+            await self._loop.run(self._look)
         finally:
-            await self._stop()
+            await stop_tasks(*self._tasks.values())
+
+    async def _look(self) -> None:
+        for backup in await persist(self._list_due, "looking for work"):
+            self._step(backup)
 
     async def _list_due(self) -> list[StoredBackup]:
         async with self._database.reading() as connection:
@@ -87,21 +78,21 @@ class Runner:
             restore = await RestoreRecords(connection).find_running()
             held = await ClaimRecords(connection).list_held(ClaimKind.BACKUP)
         in_use = restore.record.backup_id if restore is not None else None
-        others = held - self._running.keys()
+        others = held.difference(*(tasks.ids for tasks in self._tasks.values()))
         removable = (backup for backup in leaving if backup.id != in_use)
         return [backup for backup in (*busy, *removable) if backup.id not in others]
 
     def _step(self, backup: StoredBackup) -> None:
-        running = self._running.get(backup.id)
+        running = self.find_job(backup.id)
         assert backup.record.status is not None
-        match choose_step(backup.record.status, running.job if running is not None else None):
+        match choose_step(backup.record.status, running):
             case Step.CAPTURE:
                 self._start(backup, Job.CAPTURE)
             case Step.REMOVE:
                 self._start(backup, Job.REMOVE)
             case Step.CANCEL:
                 assert running is not None
-                running.task.cancel()
+                self._tasks[running].cancel(backup.id)
             case Step.WAIT:
                 pass
 
@@ -109,19 +100,7 @@ class Runner:
         async def work(claim: Claim) -> None:
             await self._work(backup.id, job, claim)
 
-        carried_out = self._claims.carry_out(ClaimKind.BACKUP, backup.id, work)
-        task = asyncio.create_task(carried_out, name=f"{job.value}-{backup.id}")
-        self._running[backup.id] = _Running(job, task)
-        task.add_done_callback(lambda done: self._ended(backup.id, done))
-
-    def _ended(self, backup_id: int, task: asyncio.Task[bool]) -> None:
-        self._running.pop(backup_id, None)
-        trouble = None if task.cancelled() else task.exception()
-        if trouble is not None:  # a bug; the record keeps its status, so it is tried again later
-            logger.error("%s ended unexpectedly", task.get_name(), exc_info=trouble)
-            return
-        if task.cancelled() or task.result():  # else another engine has it: not at once again
-            self._awake.set()
+        self._tasks[job].start(backup.id, work)
 
     async def _work(self, backup_id: int, job: Job, claim: Claim) -> None:
         """Do ``job`` if the record, read under the claim, still asks for it."""
@@ -175,12 +154,3 @@ class Runner:
             await self._data.remove(backup, claim, host.name if host is not None else None)
         except VolumeError as trouble:
             raise StorageError(trouble.reason, trouble.message) from trouble
-
-    async def _stop(self) -> None:
-        tasks = [running.task for running in self._running.values()]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            _, late = await asyncio.wait(tasks, timeout=FAREWELL_S)
-            for task in late:
-                logger.warning("%s did not stop within %.0f s", task.get_name(), FAREWELL_S)

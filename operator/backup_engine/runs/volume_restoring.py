@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import datetime
 from typing import Final
 
@@ -21,6 +20,7 @@ from backup_engine.runs.claims import Claim, ClaimKind, ClaimLostError, Claims
 from backup_engine.runs.keeping import repeated
 from backup_engine.runs.persistence import persist
 from backup_engine.runs.repositories import Repositories
+from backup_engine.runs.resync import RESYNC_S, ClaimedTasks, ResyncLoop, stop_tasks
 from backup_engine.runs.volume_rules import read_volume_rules
 from backup_engine.volumes.errors import VolumeError
 from backup_engine.volumes.executor import Executor, HostRepository, RestoreRun
@@ -29,12 +29,10 @@ from backup_engine.volumes.volume import Volume
 
 logger = logging.getLogger(__name__)
 
-LOOK_AGAIN_S: Final = 30.0  # a wake-up may be missed, never the work
-LOOK_SHARED_S: Final = 1.0  # another engine's requests wake nobody here
+RESYNC_SHARED_S: Final = 1.0  # another engine's requests wake nobody here
 PROGRESS_EVERY_S: Final = 2.0
 TIME_LIMIT_S: Final = 24 * 3600.0
 ABREAST: Final = 2
-FAREWELL_S: Final = 10.0
 
 
 class VolumeRestorer:
@@ -51,59 +49,42 @@ class VolumeRestorer:
         self._database = database
         self._executor = executor
         self._repositories = repositories
-        self._claims = claims
         self._clock = clock
-        self._look_again_s = LOOK_SHARED_S if database.is_shared else LOOK_AGAIN_S
-        self._running: dict[int, asyncio.Task[bool]] = {}
-        self._awake = asyncio.Event()
+        self._loop = ResyncLoop(RESYNC_SHARED_S if database.is_shared else RESYNC_S)
+        self._tasks = ClaimedTasks(claims, ClaimKind.VOLUMES, "volume-restore", self._loop.wake)
 
     def wake(self) -> None:
         """Have the restorer look at the database soon."""
-        self._awake.set()
+        self._loop.wake()
 
     async def run(self) -> None:
         """Work until cancelled; what is cut off by that is carried on by the next start."""
         try:
-            while True:
-                self._awake.clear()  # before looking: what happens meanwhile is seen next time
-                for restore in await persist(self._list_due, "looking for restores of volumes"):
-                    self._step(restore)
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(self._look_again_s):
-                        await self._awake.wait()
+            await self._loop.run(self._look)
         finally:
-            await self._stop()
+            await stop_tasks(self._tasks)
+
+    async def _look(self) -> None:
+        for restore in await persist(self._list_due, "looking for restores of volumes"):
+            self._step(restore)
 
     async def _list_due(self) -> list[VolumeRestoreRecord]:
         async with self._database.reading() as connection:
             due = await VolumeRestoreRecords(connection).list_in(UNFINISHED)
             held = await ClaimRecords(connection).list_held(ClaimKind.VOLUMES)
-        others = held - self._running.keys()
+        others = held - self._tasks.ids
         return [each for each in due if each.id not in others]
 
     def _step(self, restore: VolumeRestoreRecord) -> None:
-        running = self._running.get(restore.id)
-        if running is not None:
+        if restore.id in self._tasks.ids:
             if restore.status is Status.CANCELLING:
-                running.cancel()
+                self._tasks.cancel(restore.id)
             return
 
         async def work(claim: Claim) -> None:
             await self._carry_out(restore.id, claim)
 
-        carried_out = self._claims.carry_out(ClaimKind.VOLUMES, restore.id, work)
-        task = asyncio.create_task(carried_out, name=f"volume-restore-{restore.id}")
-        self._running[restore.id] = task
-        task.add_done_callback(lambda done: self._ended(restore.id, done))
-
-    def _ended(self, restore_id: int, task: asyncio.Task[bool]) -> None:
-        self._running.pop(restore_id, None)
-        trouble = None if task.cancelled() else task.exception()
-        if trouble is not None:  # a bug; the record keeps its status, so it is tried again later
-            logger.error("%s ended unexpectedly", task.get_name(), exc_info=trouble)
-            return
-        if task.cancelled() or task.result():  # else another engine has it: not at once again
-            self._awake.set()
+        self._tasks.start(restore.id, work)
 
     async def _carry_out(self, restore_id: int, claim: Claim) -> None:
         async def find() -> VolumeRestoreRecord | None:
@@ -284,15 +265,6 @@ class VolumeRestorer:
                 return await VolumeRestoreRecords(connection).move(restore.id, leaving, to, changes)
 
         return await persist(move, f"volume restore {restore.id}: writing {to}")
-
-    async def _stop(self) -> None:
-        tasks = list(self._running.values())
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            _, late = await asyncio.wait(tasks, timeout=FAREWELL_S)
-            for task in late:
-                logger.warning("%s did not stop within %.0f s", task.get_name(), FAREWELL_S)
 
     def _now_ms(self) -> int:
         return int(self._clock().timestamp() * 1000)
