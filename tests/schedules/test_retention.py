@@ -127,6 +127,15 @@ def test_failed_ones_are_counted_apart_and_age_beats_every_count() -> None:
     assert names(find_expired(backups, old, "UTC", NOON)) == ["good-old"]
 
 
+def test_of_two_runs_within_one_second_the_later_to_end_is_the_newer() -> None:
+    second = timedelta(seconds=1)
+    backups = [
+        a_backup("run-b", NOON, completed_at=NOON + second),
+        a_backup("run-a", NOON, completed_at=NOON + 2 * second),
+    ]
+    assert names(find_expired(backups, Retention(keep_last=1), "UTC", NOON)) == ["run-b"]
+
+
 def test_the_next_expiry_by_age_is_known_beforehand() -> None:
     backups = [a_backup("one", NOON - DAY), a_backup("two", NOON)]
 

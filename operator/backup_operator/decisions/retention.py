@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from operator import attrgetter
 from zoneinfo import ZoneInfo
 
 from backup_operator.decisions.schedule_facts import ScheduledBackup, Standing
@@ -19,9 +20,8 @@ def find_expired(
     age alone, and only if a newer good one exists: an archive store that is away for an hour
     makes every Backup look lost. Hours, days, weeks, months and years are those of the time zone.
     """
-    newest_first = sorted(
-        (one for one in backups if not one.is_leaving), key=lambda one: (one.at, one.name)
-    )[::-1]
+    staying = [one for one in backups if not one.is_leaving]
+    newest_first = sorted(staying, key=attrgetter("age_key"), reverse=True)
     good = [one for one in newest_first if one.standing is Standing.GOOD]
     failed = [one for one in newest_first if one.standing is Standing.FAILED]
     doubtful = [one for one in newest_first if one.standing is Standing.DOUBTFUL]
@@ -38,7 +38,7 @@ def find_expired(
             old += [one for one in doubtful if one.at < min(oldest, good[0].at)]
         expired += old
     unique = {one.uid: one for one in expired}
-    return tuple(sorted(unique.values(), key=lambda one: (one.at, one.name)))
+    return tuple(sorted(unique.values(), key=attrgetter("age_key")))
 
 
 def find_next_expiry(

@@ -38,6 +38,11 @@ class ScheduledBackup:
     is_leaving: bool = False  # being deleted
     is_expired: bool = False  # and was marked so before it is deleted
 
+    @property
+    def age_key(self) -> tuple[datetime, datetime, str]:
+        """Order of age, the oldest first; runs of one second are told apart by their ends."""
+        return self.at, self.completed_at or self.at, self.name
+
 
 @dataclass(frozen=True, slots=True)
 class ScheduleSeen:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, Final
 
 from backup_operator.decisions.conditions import Judgement, merge_conditions, truth
@@ -23,7 +24,7 @@ def build_schedule_status(
     now: datetime,
 ) -> BackupScheduleStatus:
     """Build the status that tells ``standing``; equal to ``stored`` where there is nothing new."""
-    newest_first = sorted(backups, key=lambda one: (one.at, one.name), reverse=True)
+    newest_first = sorted(backups, key=attrgetter("age_key"), reverse=True)
     counts = Counter(one.standing for one in newest_first)
     active = [one.name for one in newest_first if one.standing is Standing.ACTIVE]
     told = {
