@@ -1,12 +1,14 @@
 """What is decided about one object, and when two plans are the same plan."""
 
 import copy
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backup_api.restores import RestoreGroup
 from backup_engine.restore.difference import CHANGED, REDACTED, FieldChange, list_changes
 from backup_engine.restore.identity import ObjectKey
 from backup_engine.restore.planning import (
@@ -19,6 +21,8 @@ from backup_engine.restore.planning import (
     decide,
     judge_rehearsal,
 )
+from backup_engine.restore.request import RestoreOptions
+from backup_engine.restore.selection import Selection, parse_object_rule
 
 MAPS = ("", "configmaps")
 SECRETS = ("", "secrets")
@@ -183,8 +187,41 @@ def test_any_difference_makes_another_plan(other: list[tuple[PlanItem, bytes, by
     assert digest(other) != digest([(item("a"), b"w", b"l")])
 
 
+RULES = tuple(parse_object_rule(text) for text in ("kind=Secret", "label=app in (a,b)"))
+OTHER_OPTIONS: dict[str, list[Any]] = {
+    "selection": [
+        Selection(groups=frozenset({RestoreGroup.USERS_CONFIG})),
+        Selection(include=RULES),
+        Selection(include=RULES[:1]),
+        Selection(include=(*RULES[:1], parse_object_rule("label=app in (a,c)"))),
+        Selection(exclude=RULES),
+    ],
+    "namespace_mapping": [{"a": "b"}, {"b": "a"}],
+    "existing": [Existing.UPDATE, Existing.RECREATE],
+    "status_kinds": [frozenset({"Widget"}), frozenset({"Widget", "Node"})],
+}
+
+
 def test_other_options_make_another_plan() -> None:
-    assert digest([], request=b"a") != digest([], request=b"b")
+    changed = [
+        replace(RestoreOptions(), **{name: value})
+        for name, values in OTHER_OPTIONS.items()
+        for value in values
+    ]
+    requests = [one.build_digest("archive") for one in (RestoreOptions(), *changed)]
+    requests.append(RestoreOptions().build_digest("another archive"))
+
+    assert {one.name for one in fields(RestoreOptions)} == OTHER_OPTIONS.keys()
+    assert len({digest([], request) for request in requests}) == len(requests)
+
+
+def test_options_that_mean_the_same_make_the_same_plan() -> None:
+    one = RestoreOptions(Selection(include=RULES), {"a": "b", "c": "d"})
+    same = RestoreOptions(
+        Selection(include=(parse_object_rule("label=app in (b,a)"), RULES[0])), {"c": "d", "a": "b"}
+    )
+
+    assert one.build_digest("archive") == same.build_digest("archive")
 
 
 def test_content_of_what_stays_does_not_change_a_plan() -> None:
