@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -480,8 +481,9 @@ def test_credentials_in_a_url_are_refused_and_not_repeated() -> None:
     assert "hidden" not in caught.value.message
 
 
+@pytest.mark.parametrize("size", [SMALL, LARGE])
 async def test_a_bucket_with_object_lock_keeps_its_archives(
-    s3_server: S3Server, bucket: str
+    s3_server: S3Server, bucket: str, size: int
 ) -> None:
     locked = f"{bucket}-locked"
     s3_server.make_bucket(locked, is_locking=True)
@@ -492,12 +494,23 @@ async def test_a_bucket_with_object_lock_keeps_its_archives(
     )
     assert s3_server.call("PUT", f"/{locked}", "object-lock=", body=rule).status == 200
     store = ArchiveStore.open(f"s3://{locked}/place", HASTY)
-    content = os.urandom(LARGE)
-    await write(store, content)
+    content = secrets.token_hex(size // 2).encode()
+    capture: ResumableWriter[None] = store.resumable_writer(NAME, "a capture")
+    async with capture as place:
+        await place.write(content[: size // 3])
+        place.cut(None)
+        await place.flush()
+        await place.write(content[size // 3 :])
+        await place.publish()
+    await store.discard_staging(NAME)
 
+    assert await store.list_names() == [NAME]
+    assert await store.reader(NAME).read(0, size) == content
     versions = s3_server.call("GET", f"/{locked}", "prefix=place%2Fbackup&versions=").body
-    version = versions.partition("<VersionId>")[2].partition("<")[0]
+    (version,) = re.findall("<VersionId>([^<]+)", versions)  # one: it was never written anew
     refused = s3_server.call("DELETE", f"/{locked}/place/{NAME}", f"versionId={version}")
-
     assert refused.status == 403
-    assert await store.reader(NAME).read(0, LARGE) == content
+    await store.delete(NAME)  # as who removes the backup; the lock keeps its bytes
+    assert await store.find_size(NAME) is None
+    kept = s3_server.call("GET", f"/{locked}/place/{NAME}", f"versionId={version}")
+    assert (kept.status, kept.body.encode()) == (200, content)

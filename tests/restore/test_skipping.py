@@ -113,3 +113,27 @@ def test_an_object_is_skipped_for_a_reason_or_not_at_all(
 def test_whole_kinds_are_skipped_without_looking_inside() -> None:
     assert find_kind_skip(("", "nodes")) is not None
     assert find_kind_skip(("", "pods")) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "makers"),
+    [
+        (("", "pods"), ["v1 ReplicationController", "v1 Node", "batch/v1 Job"]),
+        (("", "pods"), ["apps/v1 DaemonSet", "apps/v1 ReplicaSet", "apps/v1 StatefulSet"]),
+        (("", "persistentvolumeclaims"), ["v1 Pod"]),
+        (("apps", "replicasets"), ["apps/v1 Deployment"]),
+        (("apps", "controllerrevisions"), ["apps/v1 DaemonSet", "apps/v1 StatefulSet"]),
+        (("batch", "jobs"), ["batch/v1 CronJob"]),
+        (("discovery.k8s.io", "endpointslices"), ["v1 Service", "v1 Endpoints"]),
+        (("resource.k8s.io", "resourceclaims"), ["v1 Pod"]),
+    ],
+)
+def test_what_a_controller_of_kubernetes_owns_is_not_restored_twice(
+    kind: KindKey, makers: list[str]
+) -> None:
+    for api_version, maker in map(str.split, makers):
+        skip = find_skip(owned(api_version, maker), kind)
+        assert skip is not None
+        assert (skip.reason, f"its {maker} o" in skip.message) == ("ControllerOwned", True)
+        assert find_skip(owned(api_version, maker, controller=False), kind) is None
+        assert find_skip(owned("zoo.example/v1", maker), kind) is None
