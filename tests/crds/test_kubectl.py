@@ -216,10 +216,14 @@ def test_the_table_of_engines(kubectl: Kubectl, engine: str) -> None:
     name = engine.partition("/")[2]
 
     narrow = kubectl("get", "bke", name).stdout.splitlines()
-    assert narrow[0].split() == ["NAME", "URL", "READY", "VERSION", "API", "RUNNING", "AGE"]
-    assert narrow[1].split()[1:-1] == ["https://console", "True", "7.5.0", "26.0", "1"]
+    assert narrow[0].split() == [
+        *("NAME", "URL", "READY", "REASON", "VERSION", "API", "RUNNING", "AGE")
+    ]
+    assert narrow[1].split()[1:-1] == [
+        *("https://console", "True", "Succeeded", "7.5.0", "26.0", "1")
+    ]
     wide = kubectl("get", "bke", name, "--output=wide").stdout.splitlines()
-    assert wide[0].split()[6:] == ["CIRCUIT", "CONTACT", "MESSAGE", "AGE"]
+    assert wide[0].split()[7:] == ["CIRCUIT", "CONTACT", "MESSAGE", "AGE"]
 
 
 def test_the_table_of_hosts(kubectl: Kubectl, host: str) -> None:
@@ -227,10 +231,19 @@ def test_the_table_of_hosts(kubectl: Kubectl, host: str) -> None:
     name = host.partition("/")[2]
 
     narrow = kubectl("get", "bkh", name).stdout.splitlines()
-    assert narrow[0].split() == ["NAME", "TYPE", "HOST", "STATE", "DEPLOYED", "READY", "AGE"]
-    assert narrow[1].split()[1:-1] == ["Data", "7", "Active", "False", "True"]
+    assert narrow[0].split() == [
+        "NAME",
+        "TYPE",
+        "HOST",
+        "STATE",
+        "DEPLOYED",
+        "READY",
+        "REASON",
+        "AGE",
+    ]
+    assert narrow[1].split()[1:-1] == ["Data", "7", "Active", "False", "True", "Succeeded"]
     wide = kubectl("get", "bkh", name, "--output=wide").stdout.splitlines()
-    assert wide[0].split()[6:] == ["ENGINE", "MESSAGE", "AGE"]
+    assert wide[0].split()[7:] == ["ENGINE", "MESSAGE", "AGE"]
 
 
 @pytest.mark.parametrize(

@@ -317,7 +317,8 @@ def test_the_columns_of_each_kind(kubectl: Kubectl, namespace: str) -> None:
     narrow = {kind: [one.strip() for one in found if one] for kind, found in columns.items()}
 
     assert narrow["BackupSchedule"] == [
-        *("NAME", "SCHEDULE", "SUSPEND", "ACTIVE", "LAST RUN", "LAST SUCCESS", "NEXT RUN", "AGE")
+        *("NAME", "SCHEDULE", "SUSPEND", "ACTIVE", "LAST RUN", "LAST SUCCESS", "NEXT RUN"),
+        *("READY", "AGE"),
     ]
     assert narrow["Restore"] == [
         *("NAME", "BACKUP", "MODE", "PHASE", "PROGRESS", "CREATE", "UPDATE", "CONFLICT", "AGE")

@@ -72,3 +72,23 @@ def test_every_decision_has_a_number_of_its_own() -> None:
     assert numbers == list(range(1, len(pages) + 1))
     for page, number in zip(pages, numbers, strict=True):
         assert page.read_text().startswith(f"# {number}. ")
+
+
+def test_every_reason_of_the_troubleshooting_is_one_that_the_programs_give() -> None:
+    page = (ROOT / "docs" / "troubleshooting.md").read_text()
+    cells = [line.split("|")[1] for line in page.splitlines() if line.startswith("| ")]
+    reasons = {
+        word for cell in cells for word in re.findall(r"`([A-Z][a-z]+(?:[A-Z][a-z]+)*)`", cell)
+    }
+    source = "\n".join(
+        path.read_text()
+        for program in ("backup_api", "backup_operator", "backup_engine")
+        for path in (ROOT / "operator" / program).rglob("*.py")
+    )
+
+    def is_given(reason: str) -> bool:  # in words, or as the row of the table that it comes of
+        row = re.sub(r"(?<=.)(?=[A-Z])", "_", reason).upper()
+        return f'"{reason}"' in source or f"{row} = 4" in source
+
+    assert len(reasons) > 40
+    assert [reason for reason in sorted(reasons) if not is_given(reason)] == []

@@ -106,6 +106,7 @@ RESOURCES = (
         columns=(
             Column("URL", ".spec.url"),
             Column("Ready", f"{_READY}.status"),
+            Column("Reason", f"{_READY}.reason"),
             Column("Version", ".status.productVersion"),
             Column("API", ".status.apiVersion"),
             Column("Running", ".status.runningBackups", "integer"),
@@ -129,6 +130,7 @@ RESOURCES = (
             Column("State", ".status.deployedStatus"),
             Column("Deployed", '.status.conditions[?(@.type=="Deployed")].status'),
             Column("Ready", f"{_READY}.status"),
+            Column("Reason", f"{_READY}.reason"),
             Column("Engine", ".status.engine.name", is_wide=True),
             Column("Message", f"{_READY}.message", is_wide=True),
             _AGE,
@@ -151,6 +153,7 @@ RESOURCES = (
             Column("Last run", ".status.lastScheduleTime", "date"),
             Column("Last success", ".status.lastSuccessfulTime", "date"),
             Column("Next run", ".status.nextScheduleTime"),
+            Column("Ready", f"{_READY}.status"),
             Column("Time zone", ".spec.timeZone", is_wide=True),
             Column("Good", ".status.counts.succeeded", "integer", is_wide=True),
             Column("Failed", ".status.counts.failed", "integer", is_wide=True),

@@ -41,7 +41,7 @@ def may_be_repeated(trouble: RefusedError) -> bool:
 
 def explain_trouble(trouble: BackupApiError, url: str) -> Trouble:
     """Say why an engine cannot be used, and what to do about it."""
-    said = cut(trouble.message, LONGEST_CAUSE)
+    said = cut(trouble.message.removeprefix(f"no connection to {url}: "), LONGEST_CAUSE)
     match trouble:
         case NotSentError() if _is_distrust(trouble):
             return Trouble(
@@ -51,7 +51,11 @@ def explain_trouble(trouble: BackupApiError, url: str) -> Trouble:
                 needs_people=True,
             )
         case MalformedAnswerError():
-            return Trouble("UnexpectedAnswer", f"{url} does not answer as a backup API: {said}")
+            return Trouble(
+                "UnexpectedAnswer",
+                f"{url} does not answer as a backup API: {said}. Check spec.url, and what stands"
+                " between; it is asked again by itself.",
+            )
         case RefusedError(http_status=status) if status == UNAUTHORIZED:
             return Trouble(
                 "Unauthorized",
@@ -74,9 +78,17 @@ def explain_trouble(trouble: BackupApiError, url: str) -> Trouble:
         case RefusedError(http_status=status) if status < SERVER_ERROR:
             return Trouble("Refused", f"{url} refuses the probe: {said}", needs_people=True)
         case RefusedError():
-            return Trouble("EngineUnwell", f"{url} reports an error of its own: {said}")
+            return Trouble(
+                "EngineUnwell",
+                f"{url} reports an error of its own: {said}. Its log says more; it is asked again"
+                " by itself.",
+            )
         case _:
-            return Trouble("EngineUnreachable", f"{url} does not answer: {said}")
+            return Trouble(
+                "EngineUnreachable",
+                f"{url} does not answer: {said}. Check spec.url, the network and the engine; it is"
+                " asked again by itself.",
+            )
 
 
 def explain_refused_step(trouble: RefusedError, engine: str) -> Trouble:
