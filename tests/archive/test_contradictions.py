@@ -1,12 +1,14 @@
 """Archives whose digests are right and whose contents contradict one another: of a writer's bug."""
 
 import json
+import secrets
 from collections.abc import Callable
 from dataclasses import replace
 
 import msgspec
 import pytest
 
+from backup_engine.archive import reading
 from backup_engine.archive.encryption import NO_RECIPIENTS
 from backup_engine.archive.manifest import (
     BackupFacts,
@@ -16,8 +18,10 @@ from backup_engine.archive.manifest import (
     Product,
     Scope,
 )
+from backup_engine.archive.pacing import ReadPace
 from backup_engine.archive.part import KindName, Part, PartBuilder, pack
 from backup_engine.archive.store import ArchiveStore
+from backup_engine.archive.tarform import BLOCK_BYTES
 from backup_engine.archive.verifying import Verification, verify_archive
 from backup_engine.archive.writing import ArchiveWriter, build_origin
 
@@ -46,12 +50,12 @@ def a_part(*names: str, kind: KindName = SECRETS, lines: tuple[str, ...] = ()) -
     return replace(part, content=content.content)
 
 
-async def verdict_on(
+async def write(
     part: Part,
     lists: tuple[ListEntry, ...] = (LISTED,),
     meddle: Callable[[ArchiveWriter], None] = lambda _: None,
-) -> Verification:
-    """Verify an archive of this one part; ``meddle`` changes what its writer still knows."""
+) -> ArchiveStore:
+    """Write an archive of this one part; ``meddle`` changes what its writer still knows."""
     host = Host(id=1, name="console")
     facts = BackupFacts(
         id=1, name="odd", type="CONFIG", time_initiated_ms=0, initiated_by=None, host=host
@@ -65,7 +69,15 @@ async def verdict_on(
         await archive.add(part)
         meddle(archive)
         await archive.commit(Scope(namespaces=None), lists, ())
-    return await verify_archive(store, NAME)
+    return store
+
+
+async def verdict_on(
+    part: Part,
+    lists: tuple[ListEntry, ...] = (LISTED,),
+    meddle: Callable[[ArchiveWriter], None] = lambda _: None,
+) -> Verification:
+    return await verify_archive(await write(part, lists, meddle), NAME)
 
 
 def rename(archive: ArchiveWriter) -> None:
@@ -146,3 +158,27 @@ async def test_lists_that_gave_another_number_of_objects_make_an_archive_not_val
 
     assert (verdict.is_valid, verdict.reason) == (False, "CountMismatch")
     assert "the parts hold 2" in verdict.message
+
+
+class NotingPace(ReadPace):
+    """Notes how much is read at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lengths: list[int] = []
+
+    async def spend(self, length: int) -> None:
+        self.lengths.append(length)
+
+
+async def test_a_member_that_would_fill_the_memory_is_not_read_to_be_verified(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    largest, pace = 4_000, NotingPace()
+    monkeypatch.setattr(reading, "LARGEST_UNPACKED_BYTES", largest)
+    store = await write(a_part("a", secrets.token_hex(10_000)))
+
+    verdict = await verify_archive(store, NAME, pace=pace)
+
+    assert (verdict.is_valid, verdict.reason) == (False, "PartTooLarge")
+    assert max(pace.lengths) < largest + 2 * BLOCK_BYTES

@@ -276,6 +276,22 @@ async def test_an_object_larger_than_a_page_is_still_captured(
     assert names == NAMES
 
 
+async def test_an_answer_that_would_fill_the_memory_is_not_read(
+    server: ListServer, cluster: ClusterConnection
+) -> None:
+    server.listings[0].objects = [a_config_map(name, x="y" * 50_000) for name in NAMES]
+    limits = PageLimits(objects=4, bytes=20_000, largest_bytes=40_000)
+
+    with pytest.raises(CaptureError, match="limit=1; the object is larger") as caught:
+        await listed(cluster, limits)
+    names, end, _ = await listed(cluster, limits, policy=SuccessPolicy(tolerate_failed=("*",)))
+
+    assert caught.value.reason == "AnswerTooLarge"
+    assert (names, end.entry) == ([], None)
+    assert end.skipped is not None
+    assert end.skipped.reason == "AnswerTooLarge"
+
+
 async def test_lists_of_custom_resources_tell_their_token_behind_the_items(
     server: ListServer, cluster: ClusterConnection
 ) -> None:

@@ -136,7 +136,9 @@ def test_specs_lose_what_was_assigned(
 
 def test_metadata_keeps_names_labels_and_foreign_finalizers() -> None:
     finalizers = ["kubernetes.io/pvc-protection", "mine.example/keep"]
-    metadata = cleaned(("", "configmaps"), metadata={"finalizers": finalizers})["metadata"]
+    ending = {"deletionTimestamp": "2026-11-28T00:00:00Z", "deletionGracePeriodSeconds": 0}
+    given = {"finalizers": finalizers, "selfLink": "/api/v1/x", **ending}
+    metadata = cleaned(("", "configmaps"), metadata=given)["metadata"]
 
     assert metadata == {**KEPT, "finalizers": ["mine.example/keep"]}
 

@@ -190,12 +190,7 @@ async def read_checked(source: StoreReader, size_bytes: int, member: StoredMembe
     Raises ArchiveDamagedError (LayoutBroken, ChecksumMismatch), ArchiveFormatError for a member
     that would not fit into memory.
     """
-    if member.size_bytes > LARGEST_UNPACKED_BYTES:
-        raise ArchiveFormatError(
-            "PartTooLarge",
-            f"{member.path} has {member.size_bytes} bytes; at most {LARGEST_UNPACKED_BYTES} are"
-            " allowed",
-        )
+    ensure_bounded(member)
     if member.offset + member.size_bytes > size_bytes:
         raise ArchiveDamagedError(
             "LayoutBroken",
@@ -205,6 +200,16 @@ async def read_checked(source: StoreReader, size_bytes: int, member: StoredMembe
     stored = await source.read(member.offset, member.size_bytes)
     await asyncio.to_thread(ensure_digest, member, stored)
     return stored
+
+
+def ensure_bounded(member: StoredMember) -> None:
+    """Raise ArchiveFormatError unless the stored bytes of a member may be held in memory."""
+    if member.size_bytes > LARGEST_UNPACKED_BYTES:
+        raise ArchiveFormatError(
+            "PartTooLarge",
+            f"{member.path} has {member.size_bytes} bytes; at most {LARGEST_UNPACKED_BYTES} are"
+            " allowed",
+        )
 
 
 def ensure_digest(member: StoredMember, stored: bytes) -> None:

@@ -39,6 +39,7 @@ from backup_engine.archive.manifest import (
 from backup_engine.archive.pacing import UNPACED, ReadPace
 from backup_engine.archive.reading import (
     SealedArchive,
+    ensure_bounded,
     ensure_digest,
     open_frame,
     parse_index,
@@ -193,6 +194,7 @@ def _get_mtime_s(header: Header) -> int:
 
 async def _read_member(source: StoreReader, member: StoredMember, mtime_s: int) -> bytes:
     """Read a member with the header in front and the padding behind, and check all three."""
+    ensure_bounded(member)
     padding = padding_bytes(member.size_bytes)
     whole = await source.read(
         member.offset - BLOCK_BYTES, BLOCK_BYTES + member.size_bytes + padding

@@ -34,6 +34,9 @@ from backup_engine.cluster import ClusterConnection
 
 PAGE_OBJECTS: Final = 500
 PAGE_BYTES: Final = 8 * 1024 * 1024
+# of an answer that cannot be had in smaller pieces: far beyond any object of etcd, but a server may
+# ignore the limit and send a whole kind at once
+LARGEST_BYTES: Final = 64 * 1024 * 1024
 FORBIDDEN: Final = 403
 VANISHED: Final = frozenset({404, 405})
 
@@ -43,10 +46,14 @@ _GROW: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class PageLimits:
-    """How much to ask for at once: objects per page, and bytes before a page is asked anew."""
+    """How much to ask for at once: objects per page, and bytes before a page is asked anew.
+
+    ``largest_bytes`` bounds the answer to the smallest question there is: for one object.
+    """
 
     objects: int = PAGE_OBJECTS
     bytes: int = PAGE_BYTES
+    largest_bytes: int = LARGEST_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +96,8 @@ async def list_pages(
 
     A kind that is gone or cannot be listed (404, 405) ends with a note, and so does any other
     refusal that ``policy`` tolerates; else that raises CaptureError, as does a cluster that cannot
-    be reached at all. Each answer is at most ``limits.bytes`` long, single objects excepted.
+    be reached at all. Each answer is at most ``limits.bytes`` long, single objects excepted, and
+    those have a bound as well.
     """
     progress = Progress()
     limit, token = limits.objects, ""
@@ -101,6 +109,8 @@ async def list_pages(
                 begun = time.monotonic()
                 answer = await _ask(cluster, target, limits, (limit, token), retries)
             except AnswerTooLargeError:
+                if limit == 1:
+                    raise _too_large(target, limits) from None
                 limit = max(1, limit // _SHRINK)
                 continue
             if answer.status == GONE and token:
@@ -140,7 +150,7 @@ async def _ask(
             target.kind.path(target.namespace),
             retries,
             params=_params(target, limit, token),
-            longest_bytes=limits.bytes if limit > 1 else None,
+            longest_bytes=limits.bytes if limit > 1 else limits.largest_bytes,
         )
     except ServerUnavailableError as trouble:
         raise _GapError(Gap.UNAVAILABLE, trouble.reason, trouble.message) from trouble
@@ -191,6 +201,15 @@ def _go_on(answer: Answer, target: Target, progress: Progress) -> str:
             f" cannot be gone on with: {status.message}",
         )
     return ""
+
+
+def _too_large(target: Target, limits: PageLimits) -> _GapError:
+    return _GapError(
+        Gap.FAILED,
+        "AnswerTooLarge",
+        f"the list of {_name(target)}: more than {limits.largest_bytes} bytes in answer to limit=1;"
+        " the object is larger than can be captured, or the server of this kind ignores the limit",
+    )
 
 
 def _judge(target: Target, gap: _GapError, objects: int, policy: SuccessPolicy) -> Skipped:
