@@ -1,5 +1,6 @@
 import json
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ from backup_engine.archive.manifest import (
 from backup_engine.archive.names import build_archive_name
 from backup_engine.archive.part import KindName, PartBuilder
 from backup_engine.archive.protection import UNPROTECTED, Protection
+from backup_engine.archive.signing import Signer
+from backup_engine.archive.signing_directory import SigningDirectory
 from backup_engine.archive.store import ArchiveStore
 from backup_engine.archive.writing import ArchiveWriter, build_origin
 
@@ -105,3 +108,13 @@ def write_archive() -> WriteArchive:
 async def archive(store: ArchiveStore, write_archive: WriteArchive, archives: Path) -> Path:
     """The small archive as a file."""
     return archives / await write_archive(store)
+
+
+@pytest.fixture
+def signing(tmp_path: Path) -> SigningDirectory:
+    return SigningDirectory(tmp_path / "signing")
+
+
+@pytest.fixture
+def signer(signing: SigningDirectory) -> Signer:
+    return signing.ensure_signer(datetime.fromtimestamp(NOON_MS / 1000, tz=UTC))

@@ -34,11 +34,6 @@ def recipients(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def signing(tmp_path: Path) -> SigningDirectory:
-    return SigningDirectory(tmp_path / "signing")
-
-
-@pytest.fixture
 async def original(
     store: ArchiveStore,
     write_archive: WriteArchive,
