@@ -1,35 +1,25 @@
-"""One restore per Restore: crash anywhere, lose any answer, and nothing is restored twice."""
+"""What is decided about a Restore of objects."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from backup_api.backups import BackupType
 from backup_api.endpoints import LIST_RESTORES
 from backup_api.errors import EndpointErrors, ErrorClass
 from backup_api.exceptions import RefusedError
 from backup_api.extensions.volumes import CreateVolumeRestoreErrors
 from backup_api.restores import (
     CreateRestoreErrors,
-    LaunchRestoreErrors,
-    RestoreRecord,
 )
 from backup_api.restores import RestoreStatus as WireStatus
 from backup_operator.decisions.engine_trouble import explain_refused_step
-from backup_operator.decisions.facts import EngineSeen, Refusal, Trouble
-from backup_operator.decisions.restore import decide_restore, find_ours
+from backup_operator.decisions.facts import EngineSeen, Trouble
+from backup_operator.decisions.restore import decide_restore
 from backup_operator.decisions.restore_facts import (
-    AdoptRestore,
-    CreateRestoreRecord,
-    DropLostRestore,
     DropRestore,
     KeepRestore,
-    LaunchRestoreRecord,
     ListOpenRestores,
     LookAtRestore,
     Obstacle,
@@ -37,52 +27,18 @@ from backup_operator.decisions.restore_facts import (
     ReportRestore,
     RestoreDecision,
     RestoreMemory,
-    RestoreSeen,
     RestoreView,
     RestRestore,
-    WriteLaunchAhead,
     WriteRestoreAhead,
 )
 from backup_operator.decisions.restore_refusals import ADVICE
-from backup_operator.decisions.restore_standings import ASK_AGAIN, LET_GO_WITHIN, failed, pending
+from backup_operator.decisions.restore_standings import ASK_AGAIN, LET_GO_WITHIN, failed
 from backup_operator.decisions.restore_status import build_restore_status
-from backup_operator.resources.group import FINALIZER
 from backup_operator.resources.restore import RestoreSpec
 from backup_operator.resources.restore_status import RestoreStatus
-from fixtures.facts import ENGINE, NOON, SECOND, some_metadata, wire_ms
-
-GROUPS = ("DEPLOYMENT_CONFIG",)
-TROUBLE = Trouble("EngineUnreachable", "gone")
-
-
-def a_spec(**members: Any) -> RestoreSpec:  # noqa: ANN401
-    return RestoreSpec.model_validate({"backupId": 118, "groups": GROUPS, **members})
-
-
-def a_record(status: WireStatus = WireStatus.PENDING, **members: Any) -> RestoreRecord:  # noqa: ANN401
-    given = {
-        "id": 7,
-        "backup_id": 118,
-        "backup_name": "old",
-        "backup_version": "7.5.0",
-        "backup_type": BackupType.CONFIG,
-        "groups": GROUPS,
-        "time_initiated": wire_ms(NOON),
-        **members,
-    }
-    return RestoreRecord.model_validate({**given, "status": status})
-
-
-def seen(status: RestoreStatus | None = None, **more: Any) -> RestoreSeen:  # noqa: ANN401
-    facts = {
-        "metadata": some_metadata(kept=True),
-        "status": status or RestoreStatus(),
-        "engine": EngineSeen(ENGINE, clock_offset=timedelta(0)),
-        "memory": RestoreMemory(),
-        "backup_id": 118,
-        **more,
-    }
-    return RestoreSeen(**facts)
+from fixtures.facts import ENGINE, NOON, SECOND, some_metadata
+from restorefacts.facts import seen
+from restorefacts.objects import GROUPS, TROUBLE, a_record, a_spec
 
 
 def reason_of(decision: object) -> str:
@@ -241,165 +197,3 @@ def test_an_engine_that_was_not_asked_yet_is_waited_for_before_a_record_is_left_
     assert decide_restore(a_spec(), seen(**leaving, engine=connecting), NOON) == RestRestore()
     assert decide_restore(a_spec(), seen(**leaving, engine=down), NOON) == KeepRestore(wanted=False)
     assert decide_restore(a_spec(), seen(**leaving), NOON) == DropRestore(7)
-
-
-class OneRestore(RuleBasedStateMachine):
-    """An engine that may lose answers, crashes, and somebody else's restore."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = NOON
-        self.wanted = a_spec(mode="Apply", autoApprove=True)
-        self.status = RestoreStatus()
-        self.memory = RestoreMemory()
-        self.kept = False
-        self.records: dict[int, RestoreRecord] = {}
-        self.created = 0
-        self.launched = 0
-        self.loses_answer = False
-        self.deleted_at: datetime | None = None
-
-    def _open(self) -> tuple[RestoreRecord, ...]:
-        over = {WireStatus.SUCCESS, WireStatus.FAILED}
-        return tuple(one for one in self.records.values() if one.status not in over)
-
-    def _refuse(self, row: Any, attempt: int) -> Refusal:  # noqa: ANN401
-        return Refusal(attempt, self.now, row.http_status, row.code, row, row.error_class, "no")
-
-    def _step(self) -> bool:  # noqa: C901, PLR0912 - one case for each kind of step
-        """Take one step; False: it rests."""
-        metadata = some_metadata(kept=self.kept, deleting=self.deleted_at)
-        facts = seen(self.status, memory=self.memory, metadata=metadata)
-        decision = decide_restore(self.wanted, facts, self.now)
-        loses, memory = self.loses_answer, self.memory
-        match decision:
-            case RestRestore():
-                return False
-            case ReportRestore(standing):
-                self.status = build_restore_status(facts, standing, self.now)
-                return standing.is_over and self.kept
-            case KeepRestore(wanted):
-                self.kept = wanted
-            case ListOpenRestores():
-                first = memory.first_look_at or self.now
-                look = OpenRestores(self.now, self._open())
-                self.memory = replace(memory, look=look, first_look_at=first)
-            case WriteRestoreAhead(submission):
-                told = build_restore_status(facts, pending("Submitting", ""), self.now)
-                self.status = told.model_copy(update={"submission": submission, "engine": ENGINE})
-                self.memory = replace(
-                    memory, unsent_attempt=submission.attempts, look=None, first_look_at=None
-                )
-            case CreateRestoreRecord(attempt):
-                self.memory = replace(memory, unsent_attempt=0, refusal=None, look=None)
-                self._create(attempt, is_lost=loses)
-            case AdoptRestore(record):
-                self.status = self.status.model_copy(update={"id": record.id})
-                self.memory = RestoreMemory()
-            case LookAtRestore(restore_id):
-                view = RestoreView(self.now, self.records.get(restore_id))
-                self.memory = replace(memory, view=view)
-            case WriteLaunchAhead(launch, standing):
-                told = build_restore_status(facts, standing, self.now)
-                self.status = told.model_copy(update={"launch": launch})
-            case LaunchRestoreRecord(restore_id):
-                self.memory = replace(memory, view=None)
-                self._launch(restore_id, is_lost=loses)
-            case DropRestore(restore_id):
-                self._drop(restore_id)
-                self.memory = replace(memory, view=RestoreView(self.now, None))
-            case DropLostRestore(wanted, submission):
-                ours = find_ours(wanted, submission, OpenRestores(self.now, self._open()))
-                if ours is not None:
-                    self._drop(ours.id)
-                self.memory = replace(memory, view=RestoreView(self.now, None))
-            case _:
-                raise AssertionError(decision)
-        self.loses_answer = False
-        return True
-
-    def _drop(self, restore_id: int) -> None:
-        if self.records[restore_id].status is WireStatus.PENDING:
-            del self.records[restore_id]
-
-    def _create(self, attempt: int, *, is_lost: bool) -> None:
-        if self._open():
-            row = CreateRestoreErrors.ANOTHER_IS_OPEN
-            assert row.error_class is ErrorClass.BUSY
-            answer: dict[str, Any] = {"refusal": self._refuse(row, attempt)}
-        else:
-            self.created += 1
-            number = max(self.records, default=0) + 1
-            record = a_record(id=number, time_initiated=wire_ms(self.now))
-            self.records[number] = record
-            answer = {"created": record}
-        if not is_lost:
-            self.memory = replace(self.memory, **answer)
-
-    def _launch(self, restore_id: int, *, is_lost: bool) -> None:
-        record = self.records[restore_id]
-        if record.status is WireStatus.PENDING:
-            self.launched += 1
-            running = record.model_copy(update={"status": WireStatus.IN_PROGRESS})
-            self.records[restore_id] = running
-            answer: dict[str, Any] = {"view": RestoreView(self.now, running)}
-        else:
-            answer = {"launch_refusal": self._refuse(LaunchRestoreErrors.NOT_PENDING, 1)}
-        if not is_lost:
-            self.memory = replace(self.memory, **answer)
-
-    @rule(steps=st.integers(1, 12))
-    def reconcile(self, steps: int) -> None:
-        for _ in range(steps):
-            if not self._step():
-                break
-
-    @rule()
-    def crash(self) -> None:
-        self.memory = RestoreMemory()
-
-    @rule()
-    def lose_the_next_answer(self) -> None:
-        self.loses_answer = True
-
-    @rule(seconds=st.integers(1, 90))
-    def time_passes(self, seconds: int) -> None:
-        self.now += seconds * SECOND
-
-    @rule()
-    def somebody_else_restores(self) -> None:
-        if not self.records:
-            self.records[1] = a_record(id=1, backup_id=5, time_initiated=wire_ms(self.now))
-
-    @rule(outcome=st.sampled_from((WireStatus.SUCCESS, WireStatus.FAILED)))
-    def what_runs_ends(self, outcome: WireStatus) -> None:
-        for number, record in self.records.items():
-            if record.status is WireStatus.IN_PROGRESS or record.backup_id == 5:
-                self.records[number] = record.model_copy(update={"status": outcome})
-
-    @precondition(lambda self: self.deleted_at is None)
-    @rule()
-    def somebody_deletes_it(self) -> None:
-        self.deleted_at = self.now
-
-    @invariant()
-    def nothing_is_made_or_launched_twice(self) -> None:
-        assert self.created <= 1
-        assert self.launched <= 1
-
-    def teardown(self) -> None:
-        """Once the faults stop, it ends."""
-        self.loses_answer = False
-        for _ in range(40):
-            self.what_runs_ends(WireStatus.SUCCESS)
-            self.reconcile(12)
-            self.now += 15 * SECOND
-        assert not self.kept, FINALIZER
-        assert all(one.status is not WireStatus.PENDING for one in self.records.values())
-        if self.deleted_at is None:
-            assert self.launched == 1
-            assert self.status.phase in {"Succeeded", "Failed"}
-
-
-TestOneRestore = OneRestore.TestCase
-TestOneRestore.settings = settings(max_examples=60, stateful_step_count=25)

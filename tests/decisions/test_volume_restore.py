@@ -1,21 +1,13 @@
-"""One restore of volumes per Restore: crash anywhere, lose any answer, nothing is written twice."""
+"""What is decided about a Restore of volumes."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from backup_api.errors import ErrorClass
-from backup_api.extensions.volume_plans import VolumePlan
 from backup_api.extensions.volumes import (
-    UNFINISHED,
-    CreateVolumeRestore,
     CreateVolumeRestoreErrors,
-    VolumeRestoreRecord,
     VolumeRestoreStatus,
     VolumeStatus,
 )
@@ -23,109 +15,33 @@ from backup_operator.decisions.engine_choice import restore_trouble
 from backup_operator.decisions.facts import EngineSeen, Refusal, Trouble
 from backup_operator.decisions.restore import decide_restore
 from backup_operator.decisions.restore_facts import (
-    AdoptVolumes,
     CancelVolumes,
     CreateVolumes,
     FindVolumes,
     KeepRestore,
-    LookAtVolumes,
     PlanVolumes,
     ReportRestore,
     RestoreMemory,
-    RestoreSeen,
-    RestRestore,
     VolumesPlanned,
-    VolumesView,
     WriteVolumesAhead,
 )
 from backup_operator.decisions.restore_status import build_restore_status
 from backup_operator.resources.engine import BackupEngineResource
-from backup_operator.resources.restore import RestoreSpec
 from backup_operator.resources.restore_status import RestoreStatus
 from fixtures.facts import ENGINE, NOON, SECOND, some_metadata, wire_ms
-
-GIB = 1024**3
-LAUNCH = {"requested_at": NOON, "digest": "sha256:0123456789"}
-ASKED = {"submission": {"backup_id": 118, "submitted_at": NOON}, "launch": LAUNCH}
-CANCELLING = VolumeRestoreStatus.CANCELLING
-
-
-def a_spec(**members: Any) -> RestoreSpec:  # noqa: ANN401
-    volume = {"claim": "data", "targetClaim": "copy", "createClaim": True}
-    return RestoreSpec.model_validate({"backupId": 118, "volumes": [volume], **members})
-
-
-def applied(**members: Any) -> RestoreSpec:  # noqa: ANN401
-    return a_spec(**{"mode": "Apply", "autoApprove": True, **members})
-
-
-def a_plan(**members: Any) -> VolumePlan:  # noqa: ANN401
-    volume = {
-        "namespace": "ops",
-        "claim": "data",
-        "target_namespace": "ops",
-        "target_claim": "copy",
-        "create_claim": True,
-        "size": 3 * GIB,
-        "files": 12,
-        **members,
-    }
-    return VolumePlan.model_validate(
-        {
-            "backup_id": 118,
-            "backup_name": "nightly",
-            "backup_time": wire_ms(NOON),
-            "digest": "sha256:0123456789",
-            "volumes": [volume],
-        }
-    )
-
-
-def a_record(
-    status: VolumeRestoreStatus = VolumeRestoreStatus.IN_PROGRESS,
-    **members: Any,  # noqa: ANN401
-) -> VolumeRestoreRecord:
-    ended = {VolumeRestoreStatus.SUCCESS: "SUCCESS", VolumeRestoreStatus.FAILED: "FAILED"}
-    volume = {
-        "namespace": "ops",
-        "claim": "data",
-        "target_namespace": "ops",
-        "target_claim": "copy",
-        "status": ended.get(status, "IN_PROGRESS"),
-        "size": 3 * GIB,
-        "files": 12,
-        "bytes_done": GIB,
-        "files_done": 4,
-    }
-    given = {"id": 7, "backup_id": 118, "host_id": 2, "volumes": [volume], **members}
-    return VolumeRestoreRecord.model_validate({**given, "status": status})
-
-
-def seen(status: RestoreStatus | None = None, **more: Any) -> RestoreSeen:  # noqa: ANN401
-    facts = {
-        "metadata": some_metadata(kept=True),
-        "status": status or RestoreStatus(),
-        "engine": EngineSeen(ENGINE, clock_offset=timedelta(0)),
-        "memory": RestoreMemory(),
-        "backup_id": 118,
-        **more,
-    }
-    return RestoreSeen(**facts)
-
-
-def with_plan(plan: VolumePlan | None = None, **more: Any) -> RestoreSeen:  # noqa: ANN401
-    memory = RestoreMemory(planned=VolumesPlanned(NOON, plan or a_plan()))
-    return seen(memory=memory, **more)
-
-
-def running(record: VolumeRestoreRecord | None, at: datetime = NOON, **more: Any) -> RestoreSeen:  # noqa: ANN401
-    status = RestoreStatus.model_validate({"id": 7, **ASKED})
-    return seen(status, memory=RestoreMemory(volumes=VolumesView(at, record)), **more)
-
-
-def told(decision: object) -> tuple[str, str]:
-    assert isinstance(decision, ReportRestore), decision
-    return decision.standing.reason, decision.standing.message
+from restorefacts.facts import seen
+from restorefacts.volumes import (
+    ASKED,
+    CANCELLING,
+    LAUNCH,
+    a_plan,
+    a_record,
+    a_spec,
+    applied,
+    running,
+    told,
+    with_plan,
+)
 
 
 def test_a_plan_says_what_goes_where_and_waits_for_its_approval() -> None:
@@ -307,138 +223,6 @@ def test_a_namespace_restores_its_own_volumes_unless_it_is_trusted_with_all(
     if reason is not None or "volumeRestoreNamespaces" in spec:
         objects = restore_trouble(an_engine(**spec), "ops", {"a": "b"})
         assert objects is not None  # of objects it restores none
-
-
-class OneVolumeRestore(RuleBasedStateMachine):
-    """An engine that knows keys, may lose answers, and crashes of ours."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = NOON
-        self.wanted = applied()
-        self.status = RestoreStatus()
-        self.memory = RestoreMemory()
-        self.kept = False
-        self.records: dict[str, VolumeRestoreRecord] = {}
-        self.loses_answer = False
-        self.deleted_at: datetime | None = None
-
-    def _step(self) -> bool:  # noqa: C901 - one case for each kind of step
-        metadata = some_metadata(kept=self.kept, deleting=self.deleted_at)
-        facts = seen(self.status, memory=self.memory, metadata=metadata)
-        decision = decide_restore(self.wanted, facts, self.now)
-        memory, is_lost = self.memory, self.loses_answer
-        answer: dict[str, Any] = {}
-        match decision:
-            case RestRestore():
-                return False
-            case ReportRestore(standing):
-                self.status = build_restore_status(facts, standing, self.now)
-                return standing.is_over and self.kept
-            case KeepRestore(wanted):
-                self.kept = wanted
-                return True
-            case WriteVolumesAhead(submission, launch, standing):
-                ahead = build_restore_status(facts, standing, self.now)
-                change = {"submission": submission, "launch": launch, "engine": ENGINE}
-                self.status = ahead.model_copy(update=change)
-                self.memory = replace(memory, unsent_attempt=1, refusal=None)
-                return True
-            case AdoptVolumes(record):
-                self.status = self.status.model_copy(update={"id": record.id})
-                self.memory = RestoreMemory(volumes=VolumesView(self.now, record))
-                return True
-            case PlanVolumes():
-                answer = {"planned": VolumesPlanned(self.now, a_plan())}
-            case CreateVolumes(body):
-                memory = replace(memory, unsent_attempt=0)
-                answer = {"restored": self._create(body)}
-            case FindVolumes(key):
-                first = memory.first_look_at or self.now
-                lost = VolumesView(self.now, self.records.get(key))
-                answer = {"lost": lost, "first_look_at": first}
-            case LookAtVolumes():
-                (record,) = self.records.values()
-                answer = {"volumes": VolumesView(self.now, record)}
-            case CancelVolumes():
-                ((key, record),) = self.records.items()
-                if record.status in UNFINISHED:
-                    record = record.model_copy(update={"status": CANCELLING})
-                    self.records[key] = record
-                answer = {"volumes": VolumesView(self.now, record)}
-            case _:
-                raise AssertionError(decision)
-        self.memory = memory if is_lost else replace(memory, **answer)
-        self.loses_answer = False
-        return True
-
-    def _create(self, body: CreateVolumeRestore) -> VolumeRestoreRecord:
-        assert body.key is not None
-        assert not self.wanted.cancel
-        assert self.deleted_at is None
-        return self.records.setdefault(body.key, a_record(key=body.key))
-
-    @rule(steps=st.integers(1, 12))
-    def reconcile(self, steps: int) -> None:
-        for _ in range(steps):
-            if not self._step():
-                break
-
-    @rule()
-    def crash(self) -> None:
-        self.memory = RestoreMemory()
-
-    @rule()
-    def lose_the_next_answer(self) -> None:
-        self.loses_answer = True
-
-    @rule(seconds=st.integers(1, 90))
-    def time_passes(self, seconds: int) -> None:
-        self.now += seconds * SECOND
-
-    @rule(is_good=st.booleans())
-    def what_runs_ends(self, is_good: bool) -> None:
-        ends = VolumeRestoreStatus.SUCCESS if is_good else VolumeRestoreStatus.FAILED
-        for key, record in self.records.items():
-            if record.status is CANCELLING:
-                ended = VolumeRestoreStatus.CANCELLED
-            elif record.status in UNFINISHED:
-                ended = ends
-            else:
-                continue
-            self.records[key] = a_record(ended, key=key, time_completed=wire_ms(self.now))
-
-    @precondition(lambda self: not self.wanted.cancel)
-    @rule()
-    def somebody_cancels_it(self) -> None:
-        self.wanted = applied(cancel=True)
-
-    @precondition(lambda self: self.deleted_at is None)
-    @rule()
-    def somebody_deletes_it(self) -> None:
-        self.deleted_at = self.now
-
-    @invariant()
-    def there_is_one_restore_at_most(self) -> None:
-        assert len(self.records) <= 1
-
-    def teardown(self) -> None:
-        """Once the faults stop, it ends; nothing goes on writing that nobody wants."""
-        self.loses_answer = False
-        for _ in range(20):
-            self.reconcile(12)
-            is_wanted = self.deleted_at is None and not self.wanted.cancel
-            if is_wanted or any(one.status is CANCELLING for one in self.records.values()):
-                self.what_runs_ends(is_good=True)
-            self.now += 15 * SECOND
-        assert not self.kept
-        assert all(one.status not in UNFINISHED for one in self.records.values())
-        if self.deleted_at is None:
-            assert self.status.phase in {"Succeeded", "Failed", "Cancelled"}
-
-
-TestOneVolumeRestore = OneVolumeRestore.TestCase
-TestOneVolumeRestore.settings = settings(max_examples=60, stateful_step_count=25)
 
 
 def test_every_refusal_of_a_restore_of_volumes_is_final_or_repeated() -> None:
