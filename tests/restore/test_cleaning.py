@@ -107,10 +107,24 @@ def cleaned(
             {
                 "nodeName": "n",
                 "priority": 0,
+                "preemptionPolicy": "PreemptLowerPriority",
+                "ephemeralContainers": [{"name": "debugger"}],
                 "volumes": [{"name": "kube-api-access-abcde"}, {"name": "mine"}],
                 "containers": [{"name": "c", "volumeMounts": [{"name": "kube-api-access-abcde"}]}],
+                "initContainers": [
+                    {"name": "i", "volumeMounts": [{"name": "kube-api-access-abcde"}]}
+                ],
             },
-            {"volumes": [{"name": "mine"}], "containers": [{"name": "c"}]},
+            {
+                "volumes": [{"name": "mine"}],
+                "containers": [{"name": "c"}],
+                "initContainers": [{"name": "i"}],
+            },
+        ),
+        (
+            ("apps", "statefulsets"),
+            {"volumeClaimTemplates": [{"spec": {"a": 1}, "status": {"phase": "Pending"}}]},
+            {"volumeClaimTemplates": [{"spec": {"a": 1}}]},
         ),
         (
             ("batch", "jobs"),
@@ -118,7 +132,11 @@ def cleaned(
                 "template": {
                     "metadata": {
                         "creationTimestamp": None,
-                        "labels": {"controller-uid": "u", "app": "x"},
+                        "labels": {
+                            "controller-uid": "u",
+                            "batch.kubernetes.io/controller-uid": "u",
+                            "app": "x",
+                        },
                     }
                 }
             },
@@ -134,8 +152,101 @@ def test_specs_lose_what_was_assigned(
     assert spec == (given_ if kept is None else kept)
 
 
+TARGET = {"kind": "Pod", "name": "p", "uid": "u", "resourceVersion": "1"}
+KEPT_TARGET = {"kind": "Pod", "name": "p"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "given_", "kept"),
+    [
+        (
+            ("", "serviceaccounts"),
+            {
+                "secrets": [{"name": "one-token-abcde"}, {"name": "mine"}],
+                "imagePullSecrets": [{"name": "one-dockercfg-abcde"}, {"name": "mine"}],
+            },
+            {"secrets": [{"name": "mine"}], "imagePullSecrets": [{"name": "mine"}]},
+        ),
+        (
+            ("", "endpoints"),
+            {
+                "subsets": [
+                    {
+                        "addresses": [{"ip": "1", "targetRef": TARGET}],
+                        "notReadyAddresses": [{"ip": "2", "targetRef": TARGET}],
+                    }
+                ]
+            },
+            {
+                "subsets": [
+                    {
+                        "addresses": [{"ip": "1", "targetRef": KEPT_TARGET}],
+                        "notReadyAddresses": [{"ip": "2", "targetRef": KEPT_TARGET}],
+                    }
+                ]
+            },
+        ),
+        (
+            ("discovery.k8s.io", "endpointslices"),
+            {"endpoints": [{"addresses": ["1"], "targetRef": TARGET}]},
+            {"endpoints": [{"addresses": ["1"], "targetRef": KEPT_TARGET}]},
+        ),
+    ],
+)
+def test_references_lose_what_names_the_captured_cluster(
+    kind: KindKey, given_: dict[str, Any], kept: dict[str, Any]
+) -> None:
+    found = cleaned(kind, **given_)
+    del found["metadata"]
+
+    assert found == kept
+
+
+@pytest.mark.parametrize(
+    ("kind", "where", "names"),
+    [
+        (("", "namespaces"), "labels", ["kubernetes.io/metadata.name"]),
+        (("batch", "jobs"), "labels", ["controller-uid", "batch.kubernetes.io/controller-uid"]),
+        (("batch", "jobs"), "annotations", ["batch.kubernetes.io/job-tracking"]),
+        (("", "secrets"), "annotations", ["kubernetes.io/service-account.uid"]),
+        (("", "persistentvolumes"), "annotations", ["pv.kubernetes.io/bound-by-controller"]),
+        (
+            ("", "persistentvolumeclaims"),
+            "annotations",
+            [
+                "pv.kubernetes.io/bind-completed",
+                "pv.kubernetes.io/bound-by-controller",
+                "volume.beta.kubernetes.io/storage-provisioner",
+                "volume.kubernetes.io/storage-provisioner",
+                "volume.kubernetes.io/selected-node",
+            ],
+        ),
+        (("apps", "deployments"), "annotations", ["deployment.kubernetes.io/revision"]),
+        (("apps", "daemonsets"), "annotations", ["deprecated.daemonset.template.generation"]),
+    ],
+)
+def test_labels_and_annotations_of_controllers_go_and_others_stay(
+    kind: KindKey, where: str, names: list[str]
+) -> None:
+    given_ = {**dict.fromkeys(names, "x"), "mine.example/own": "x"}
+
+    assert cleaned(kind, metadata={where: given_})["metadata"][where] == {"mine.example/own": "x"}
+    assert cleaned(("zoo.io", "widgets"), metadata={where: given_})["metadata"][where] == given_
+
+
 def test_metadata_keeps_names_labels_and_foreign_finalizers() -> None:
-    finalizers = ["kubernetes.io/pvc-protection", "mine.example/keep"]
+    finalizers = [
+        "batch.kubernetes.io/job-tracking",
+        "customresourcecleanup.apiextensions.k8s.io",
+        "external-provisioner.volume.kubernetes.io/finalizer",
+        "foregroundDeletion",
+        "kubernetes.io/pv-controller",
+        "kubernetes.io/pv-protection",
+        "kubernetes.io/pvc-protection",
+        "mine.example/keep",
+        "orphan",
+        "service.kubernetes.io/load-balancer-cleanup",
+    ]
     ending = {"deletionTimestamp": "2026-11-28T00:00:00Z", "deletionGracePeriodSeconds": 0}
     given = {"finalizers": finalizers, "selfLink": "/api/v1/x", **ending}
     metadata = cleaned(("", "configmaps"), metadata=given)["metadata"]
