@@ -47,11 +47,11 @@ FINAL = {
         "spec.description",
         "shorter description",
     ),
-    CreateBackupErrors.HOST_UNKNOWN: ("HostUnknown", "spec.hostId", "status of the BackupEngine"),
-    CreateBackupErrors.HOST_NOT_ACTIVE: ("HostNotActive", "spec.hostId", "back to status Active"),
-    CreateBackupErrors.NOT_THE_CONSOLE: ("NotTheConsole", "spec.hostId", "backupType DATA"),
-    CreateBackupErrors.NO_DATA_ON_HOST: ("NoDataOnHost", "spec.hostId", "stores event or flow"),
-    CreateBackupErrors.HOST_NOT_ENABLED: ("HostNotEnabled", "spec.hostId", "deploy that"),
+    CreateBackupErrors.HOST_UNKNOWN: ("HostUnknown", "spec.hostname", "status of the BackupEngine"),
+    CreateBackupErrors.HOST_NOT_ACTIVE: ("HostNotActive", "spec.hostname", "back to status Active"),
+    CreateBackupErrors.NOT_THE_CONSOLE: ("NotTheConsole", "spec.hostname", "backupType DATA"),
+    CreateBackupErrors.NO_DATA_ON_HOST: ("NoDataOnHost", "spec.hostname", "stores event or flow"),
+    CreateBackupErrors.HOST_NOT_ENABLED: ("HostNotEnabled", "spec.hostname", "deploy that"),
 }
 """Reason, field and advice of every final row."""
 

@@ -81,7 +81,7 @@ def describe_refusal(refusal: Refusal, wanted: BackupSpec) -> str:
     """Say which field was refused and why, with the code for whoever reads the API reference."""
     words = refusal.row.description if refusal.row is not None else ""
     field = _FIELDS.get(refusal.row) if refusal.row is not None else None
-    if field == "hostId" and wanted.hostname is not None:
+    if field == "hostId" and wanted.host_id is None:  # by name, or the console for want of one
         field = "hostname"
     said = f"HTTP {refusal.http_status}, code {refusal.code}: {refusal.message}".rstrip(": ")
     opening = f"spec.{field}: " if field is not None else ""

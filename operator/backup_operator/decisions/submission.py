@@ -252,7 +252,7 @@ def _await_turn(refusal: Refusal, seen: Observed) -> timedelta:
 def _decide_staged(refusal: Refusal, wanted: BackupSpec, seen: Observed, now: datetime) -> Decision:
     words = describe_refusal(refusal, wanted)
     if not wanted.deploy_staged:
-        advice = f"{words} Deploy them, or create a Backup with deployStaged: true."
+        advice = f"{words} Deploy what is staged, or create a Backup with deployStaged: true."
         after = refusal.at + min(DEPLOY_PAUSE, pause_after(refusal.attempt))
         return _attempt_again(seen, now, after, pending("StagedChanges", advice, is_busy=True))
     gives_up_at = _busy_since(seen, refusal) + max(wanted.busy_timeout, DEPLOY_PAUSE)
