@@ -110,9 +110,112 @@ def test_an_object_is_skipped_for_a_reason_or_not_at_all(
     assert (skip.reason if skip is not None else None) == reason
 
 
-def test_whole_kinds_are_skipped_without_looking_inside() -> None:
-    assert find_kind_skip(("", "nodes")) is not None
+NOTHING_OF = {
+    "Machine": [
+        ("", "nodes"),
+        ("resource.k8s.io", "resourceslices"),
+        ("storage.k8s.io", "csinodes"),
+        ("storage.k8s.io", "csistoragecapacities"),
+    ],
+    "Running": [
+        ("coordination.k8s.io", "leasecandidates"),
+        ("coordination.k8s.io", "leases"),
+        ("internal.apiserver.k8s.io", "storageversions"),
+        ("storage.k8s.io", "volumeattachments"),
+    ],
+    "Past": [
+        ("", "componentstatuses"),
+        ("", "events"),
+        ("certificates.k8s.io", "certificatesigningrequests"),
+        ("certificates.k8s.io", "podcertificaterequests"),
+        ("events.k8s.io", "events"),
+        ("storagemigration.k8s.io", "storageversionmigrations"),
+    ],
+    "Allocated": [("networking.k8s.io", "ipaddresses")],
+    "OneShotRequest": [("backup-operator.io", "backups"), ("backup-operator.io", "restores")],
+}
+
+
+@pytest.mark.parametrize("reason", NOTHING_OF)
+def test_whole_kinds_are_skipped_without_looking_inside(reason: str) -> None:
+    found = [find_kind_skip(kind) for kind in NOTHING_OF[reason]]
+
+    assert {skip.reason if skip is not None else None for skip in found} == {reason}
     assert find_kind_skip(("", "pods")) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "namespace", "name"),
+    [
+        (("", "configmaps"), "kube-system", "extension-apiserver-authentication"),
+        (
+            ("", "configmaps"),
+            "kube-system",
+            "kube-apiserver-legacy-service-account-token-tracking",
+        ),
+        (("", "endpoints"), "default", "kubernetes"),
+        (("", "namespaces"), None, "kube-node-lease"),
+        (("", "services"), "default", "kubernetes"),
+        (SLICES, "default", "kubernetes"),
+        (("networking.k8s.io", "servicecidrs"), None, "kubernetes"),
+    ],
+)
+def test_what_the_control_plane_keeps_itself_is_known_by_its_name(
+    kind: KindKey, namespace: str | None, name: str
+) -> None:
+    skip = find_skip(an_object(name, namespace), kind)
+
+    assert skip is not None
+    assert skip.reason == "Generated"
+    assert find_skip(an_object(f"{name}-2", namespace), kind) is None
+
+
+UPDATED = {"annotations": {"apf.kubernetes.io/autoupdate-spec": "true"}}
+FLOW = "flowcontrol.apiserver.k8s.io"
+
+
+@pytest.mark.parametrize(
+    ("kind", "metadata"),
+    [
+        ((RBAC, "clusterroles"), BOOTSTRAPPED),
+        ((RBAC, "clusterrolebindings"), BOOTSTRAPPED),
+        ((RBAC, "roles"), BOOTSTRAPPED),
+        ((RBAC, "rolebindings"), BOOTSTRAPPED),
+        ((FLOW, "flowschemas"), UPDATED),
+        ((FLOW, "prioritylevelconfigurations"), UPDATED),
+    ],
+)
+def test_what_the_server_resets_to_its_default_is_left_to_it(
+    kind: KindKey, metadata: dict[str, Any]
+) -> None:
+    skip = find_skip(an_object(metadata=metadata), kind)
+
+    assert skip is not None
+    assert skip.reason == "Bootstrapped"
+    assert find_skip(an_object(), kind) is None
+
+
+@pytest.mark.parametrize("controller", ["endpointslice", "endpointslicemirroring"])
+def test_slices_that_a_controller_keeps_are_known_by_their_label(controller: str) -> None:
+    labels = {"endpointslice.kubernetes.io/managed-by": f"{controller}-controller.k8s.io"}
+    skip = find_skip(an_object(metadata={"labels": labels}), SLICES)
+
+    assert skip is not None
+    assert skip.reason == "Generated"
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        "control-plane.alpha.kubernetes.io/leader",
+        "endpoints.kubernetes.io/last-change-trigger-time",
+    ],
+)
+def test_endpoints_that_a_controller_keeps_are_known_by_their_annotation(annotation: str) -> None:
+    skip = find_skip(an_object(metadata={"annotations": {annotation: "x"}}), ("", "endpoints"))
+
+    assert skip is not None
+    assert skip.reason == "Generated"
 
 
 @pytest.mark.parametrize(
