@@ -12,6 +12,7 @@ from restorescene import build_scene
 
 RBAC = "rbac.authorization.k8s.io"
 ADMISSION = "admissionregistration.k8s.io"
+FLOW = "flowcontrol.apiserver.k8s.io"
 AT_SCHEDULING = "DuringSchedulingIgnoredDuringExecution"
 TO_NEW = {"old": "new"}
 
@@ -43,8 +44,8 @@ def test_every_reference_of_the_scene_follows() -> None:
         assert ":x-a" not in text, one["kind"]
 
 
-def at(path: str, namespace: str) -> dict[str, Any]:
-    """An object with a namespace's name at ``path``; ``[]`` stands for a list of one."""
+def at(path: str, namespace: object) -> dict[str, Any]:
+    """An object with a name, or what holds one, at ``path``; ``[]`` is a list of one."""
     node: Any = namespace
     for step in reversed(path.split(".")):
         node = {step.removesuffix("[]"): [node] if step.endswith("[]") else node}
@@ -63,9 +64,33 @@ def at(path: str, namespace: str) -> dict[str, Any]:
             (ADMISSION, "mutatingwebhookconfigurations"),
             "webhooks[].clientConfig.service.namespace",
         ),
+        (
+            (ADMISSION, "validatingwebhookconfigurations"),
+            "webhooks[].clientConfig.service.namespace",
+        ),
+        ((ADMISSION, "mutatingadmissionpolicybindings"), "spec.paramRef.namespace"),
         ((ADMISSION, "validatingadmissionpolicybindings"), "spec.paramRef.namespace"),
+        ((FLOW, "flowschemas"), "spec.rules[].subjects[].serviceAccount.namespace"),
+        (("networking.k8s.io", "ingressclasses"), "spec.parameters.namespace"),
+        (("", "endpoints"), "subsets[].addresses[].targetRef.namespace"),
+        (("", "endpoints"), "subsets[].notReadyAddresses[].targetRef.namespace"),
+        (("discovery.k8s.io", "endpointslices"), "endpoints[].targetRef.namespace"),
         (("", "persistentvolumes"), "spec.claimRef.namespace"),
-        (("", "persistentvolumes"), "spec.csi.nodeStageSecretRef.namespace"),
+        (("", "persistentvolumes"), "spec.azureFile.secretNamespace"),
+        *(
+            (("", "persistentvolumes"), f"spec.{source}.secretRef.namespace")
+            for source in ("cephfs", "cinder", "flexVolume", "iscsi", "rbd", "scaleIO", "storageos")
+        ),
+        *(
+            (("", "persistentvolumes"), f"spec.csi.{step}SecretRef.namespace")
+            for step in (
+                "controllerExpand",
+                "controllerPublish",
+                "nodeExpand",
+                "nodePublish",
+                "nodeStage",
+            )
+        ),
         (("", "persistentvolumeclaims"), "spec.dataSourceRef.namespace"),
         (
             ("apps", "deployments"),
@@ -80,6 +105,29 @@ def at(path: str, namespace: str) -> dict[str, Any]:
 def test_a_reference_in_a_known_place_follows(kind: KindKey, path: str) -> None:
     assert map_object(at(path, "old"), kind, TO_NEW) == at(path, "new")
     assert map_object(at(path, "other"), kind, TO_NEW) == at(path, "other")
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"),
+    [
+        ((ADMISSION, "mutatingwebhookconfigurations"), "webhooks[].namespaceSelector"),
+        ((ADMISSION, "validatingwebhookconfigurations"), "webhooks[].namespaceSelector"),
+        ((ADMISSION, "mutatingadmissionpolicies"), "spec.matchConstraints.namespaceSelector"),
+        ((ADMISSION, "validatingadmissionpolicies"), "spec.matchConstraints.namespaceSelector"),
+        ((ADMISSION, "mutatingadmissionpolicybindings"), "spec.matchResources.namespaceSelector"),
+        ((ADMISSION, "validatingadmissionpolicybindings"), "spec.matchResources.namespaceSelector"),
+        (("networking.k8s.io", "networkpolicies"), "spec.ingress[].from[].namespaceSelector"),
+        (("networking.k8s.io", "networkpolicies"), "spec.egress[].to[].namespaceSelector"),
+    ],
+)
+def test_a_selector_of_namespaces_follows_by_their_names(kind: KindKey, path: str) -> None:
+    def selecting(name: str) -> dict[str, Any]:
+        label = "kubernetes.io/metadata.name"
+        expression = {"key": label, "operator": "In", "values": [name, "other"]}
+        selector = {"matchLabels": {label: name, "a": "old"}, "matchExpressions": [expression]}
+        return at(path, selector)
+
+    assert map_object(selecting("old"), kind, TO_NEW) == selecting("new")
 
 
 def test_accounts_follow_in_each_of_their_spellings() -> None:
