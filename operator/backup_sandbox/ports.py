@@ -1,12 +1,17 @@
 """The ports of a sandbox, and the choice of free ones."""
 
+import random
 import socket
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 from backup_sandbox.errors import StartError
 
 LOOPBACK = "127.0.0.1"
+PORTS = range(22_000, 30_000)
+"""Below those that a system gives to whoever connects or asks for any, and below NodePorts: nobody
+else comes by one between its choice and its use, or while a sandbox is stopped for a moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +53,15 @@ def _listen(address: str, port: int) -> socket.socket:
     """Return a socket bound to ``port`` if that is free, else to any."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((address, port))
-    except OSError:
-        listener.bind((address, 0))
+    for candidate in _candidates(port):
+        with suppress(OSError):
+            listener.bind((address, candidate))
+            break
     return listener
+
+
+def _candidates(port: int) -> Iterator[int]:
+    if port:
+        yield port
+    yield from random.sample(PORTS, len(PORTS))
+    yield 0

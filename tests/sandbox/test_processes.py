@@ -15,7 +15,7 @@ import pytest
 
 from backup_sandbox import tether
 from backup_sandbox.errors import SandboxError, StartError
-from backup_sandbox.ports import Ports, choose_ports
+from backup_sandbox.ports import PORTS, Ports, choose_ports
 from backup_sandbox.state import Process, State, wait_until_gone
 
 SLEEP = ["/bin/sleep", "60"]
@@ -46,7 +46,7 @@ time.sleep(60)
 """
 
 
-def until(condition: Callable[[], bool], within_s: float = 10) -> None:
+def until(condition: Callable[[], bool], within_s: float = 60) -> None:
     deadline = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < deadline, "the condition has not come true in time"
@@ -86,8 +86,8 @@ def test_two_builders_never_overlap_and_the_second_says_that_it_waits(tmp_path: 
             assert second.stderr is not None
             talk = second.stderr.readline()
             assert "waiting for another build to end" in talk
-            first.communicate(timeout=20)
-            second.communicate(timeout=20)
+            first.communicate(timeout=200)
+            second.communicate(timeout=200)
 
     assert lines_of(tmp_path / "journal") == ["in", "out", "in", "out"]
 
@@ -98,7 +98,7 @@ def test_the_lock_of_a_killed_builder_is_free(tmp_path: Path) -> None:
         until(lambda: lines_of(tmp_path / "journal") == ["in"])
         first.kill()
         with running(locker(tmp_path)) as second:
-            second.communicate(timeout=20)
+            second.communicate(timeout=200)
 
     assert lines_of(tmp_path / "journal") == ["in", "in", "out"]
 
@@ -117,7 +117,7 @@ def test_a_tied_command_dies_with_its_killed_parent(way: str) -> None:
         family = [child, *(Process.identify(pid) for pid in sleepers(child.pid))]
         parent.kill()
 
-        assert wait_until_gone(family, timeout_s=10) == []
+        assert wait_until_gone(family, timeout_s=60) == []
 
 
 def sleepers(pid: int) -> list[int]:
@@ -148,7 +148,7 @@ def test_a_zombie_counts_as_ended() -> None:
         process = Process.identify(child.pid)
         child.send_signal(signal.SIGKILL)
 
-        assert wait_until_gone([process], timeout_s=5) == []
+        assert wait_until_gone([process], timeout_s=60) == []
 
 
 def test_a_process_that_has_ended_before_it_was_identified_is_not_alive() -> None:
@@ -184,6 +184,13 @@ def test_ports_of_before_are_chosen_again_if_they_are_free() -> None:
 
     assert choose_ports(None, before) == before
     assert len({before.apiserver, before.etcd, before.etcd_peer}) == 3
+
+
+def test_ports_are_none_that_whoever_connects_could_be_given() -> None:
+    chosen = choose_ports(None, None)
+
+    assert {chosen.apiserver, chosen.etcd, chosen.etcd_peer} <= set(PORTS)
+    assert max(PORTS) < 30_000  # NodePorts, and from 32768 on what Linux gives to clients
 
 
 def test_a_taken_port_is_given_up_unless_it_was_asked_for() -> None:

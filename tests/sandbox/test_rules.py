@@ -30,7 +30,7 @@ def list_configmaps(
         text=True,
         check=False,
         stdin=subprocess.DEVNULL,
-        timeout=30,
+        timeout=200,
     )
 
 
