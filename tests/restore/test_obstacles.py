@@ -18,6 +18,7 @@ from backup_engine.restore.selection import ObjectRule, Selection
 from fixtures.cluster import Cluster, Kubectl
 from restorescene import Stage, build_crd, make
 from restorescene.small import Options, Small
+from restorescene.stage import deadline
 
 pytestmark = pytest.mark.cluster
 
@@ -169,6 +170,10 @@ async def test_what_is_forbidden_is_an_error_per_object_and_stops_nothing(
         f"--clusterrole={reader}",
         f"--serviceaccount={small.namespace}:limited",
     )
+    me = f"--as=system:serviceaccount:{small.namespace}:limited"
+    async with deadline() as expired:  # until the authorizer has seen the last of them
+        while (await kubectl_says(kubectl, "auth", "can-i", "list", "namespaces", me)) != "yes":
+            expired(reader)
     token = await run("create", "token", *base, "limited")
     for path in ("configmaps/one", "configmaps/two", "secrets/hidden"):
         await small.stage.request("DELETE", f"{small.core}/{path}")
@@ -190,6 +195,10 @@ async def test_what_is_forbidden_is_an_error_per_object_and_stops_nothing(
     (error,) = outcome.errors
     assert str(error.key) == f"Secret {small.namespace}/hidden"
     assert error.reason == "Forbidden"
+
+
+async def kubectl_says(kubectl: Kubectl, *arguments: str) -> str:
+    return (await asyncio.to_thread(kubectl, *arguments, check=False)).stdout.strip()
 
 
 async def test_credentials_nobody_accepts_end_the_whole_restore(

@@ -1,5 +1,6 @@
 """One small namespace, captured: what most tests of restore policies play on."""
 
+import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
@@ -10,7 +11,7 @@ from backup_engine.restore.request import RestoreOptions
 from backup_engine.restore.run import RestoreOutcome, plan_restore, restore
 from backup_engine.restore.selection import Selection
 from restorescene.objects import make
-from restorescene.stage import Stage
+from restorescene.stage import Stage, deadline
 
 
 class Options(TypedDict, total=False):
@@ -71,4 +72,19 @@ async def capture_small(stage: Stage) -> Small:
             spec={"suspend": True, "completions": 1, "template": {"spec": pod}},
         ),
     )
+    small = Small(stage, Path())
+    await until_controllers_have_been(small)
     return Small(stage, await stage.capture())
+
+
+async def until_controllers_have_been(small: Small) -> None:
+    """Wait for what controllers make in a new namespace, and tell of its Job."""
+    job = f"/apis/batch/v1/namespaces/{small.namespace}/jobs/once"
+    async with deadline() as expired:
+        for path in ("serviceaccounts/default", "configmaps/kube-root-ca.crt"):
+            while (await small.stage.request("GET", f"{small.core}/{path}"))[0] != 200:
+                expired(path)
+                await asyncio.sleep(0.05)
+        while not (await small.stage.get(job)).get("status", {}).get("conditions"):
+            expired("the Job is told to be suspended")
+            await asyncio.sleep(0.05)

@@ -20,7 +20,7 @@ from backup_engine.cluster import ClusterConnection
 from backup_engine.restore.selection import ObjectRule, Selection
 from restorescene.objects import Object, Scene
 
-DEADLINE_S = 60.0
+DEADLINE_S = 150.0
 RESTLESS = frozenset({"Event", "Lease", "Endpoints", "IPAddress"})
 RESTLESS_STATUS = frozenset({"HorizontalPodAutoscaler", "Pod", "PodDisruptionBudget"})
 MAKERS = frozenset(
@@ -138,6 +138,15 @@ class Stage:
             found[f"{entry.kind} {entry.namespace or ''}/{entry.name}"] = json.loads(line)
         return found
 
+    async def read_settled(self) -> dict[str, Object]:
+        """Return all objects of ours once controllers have done with what is new."""
+        before = await self.read(await self.capture())
+        async with deadline() as expired:
+            while versions(after := await self.read(await self.capture())) != versions(before):
+                expired("nothing that changes any more")
+                before = after
+        return after
+
     async def count_config_maps(self) -> int:
         """Count those of a scene's namespaces."""
         found = 0
@@ -173,7 +182,7 @@ class Stage:
         """Fail unless the cluster soon holds ``wanted``, normalised."""
         expected = normalised(wanted)
         found: dict[str, Object] = {}
-        async with deadline(20) as expired:
+        async with deadline() as expired:
             while True:
                 found = normalised(await self.read(await self.capture()))
                 if found == expected:
