@@ -358,6 +358,6 @@ def test_a_reader_that_leaves_early_is_no_trouble(written: str) -> None:
     ) as extract:
         assert extract.stdout is not None
         extract.stdout.close()
-        _, said = extract.communicate(timeout=30)
+        _, said = extract.communicate(timeout=200)
 
     assert (extract.returncode, said) == (0, b"")

@@ -217,7 +217,7 @@ def test_an_encrypted_archive_opens_without_any_code_of_ours(
         check=True,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=200,
     )
 
     assert done.stdout.split() == [

@@ -20,7 +20,7 @@ MEMBERS = [
 
 
 def run(*command: str, cwd: Path) -> bytes:
-    return subprocess.run(command, cwd=cwd, check=True, capture_output=True, timeout=30).stdout
+    return subprocess.run(command, cwd=cwd, check=True, capture_output=True, timeout=200).stdout
 
 
 def test_python_reads_the_archive_as_an_ordinary_tar(archive: Path) -> None:

@@ -99,7 +99,7 @@ def test_writing_and_verifying_an_encrypted_archive_takes_the_memory_of_one_part
         check=True,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=200,
     )
     peaks = []
     for parts in (12, 48):
@@ -116,7 +116,7 @@ def test_writing_and_verifying_an_encrypted_archive_takes_the_memory_of_one_part
             check=True,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=200,
         )
         size, peak = json.loads(done.stdout)
         assert size > parts * 2 * MIB
@@ -134,7 +134,7 @@ def test_uploading_takes_the_memory_of_a_few_pieces(s3_server: S3Server) -> None
         check=True,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=200,
         env={**os.environ, **s3_server.environment},
     )
 

@@ -26,8 +26,9 @@ pytest_plugins = ["fixtures.s3"]
 NAME = "backup.x.console_1.23_11_2026.config.1.tar"
 SMALL = 1000
 LARGE = 3 * UPLOAD_BYTES + 5
-HASTY = BucketAccess(retry_s=5, retries=4)
-HEADROOM_S = 20.0
+HASTY = BucketAccess(retry_s=5, retries=4)  # where it fails in the end
+PATIENT = BucketAccess(retry_s=100)
+HEADROOM_S = 60.0
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def bucket(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture
 def bucket_store(bucket: str) -> ArchiveStore:
-    return ArchiveStore.open(f"s3://{bucket}/some/place", HASTY)
+    return ArchiveStore.open(f"s3://{bucket}/some/place", PATIENT)
 
 
 @pytest.fixture
@@ -191,7 +192,7 @@ async def test_a_killed_writer_leaves_nothing_visible_and_its_name_free(
         stdout=subprocess.PIPE,
     )
     assert writer.stdout is not None
-    assert await asyncio.wait_for(writer.stdout.readline(), timeout=30) == b"writing\n"
+    assert await asyncio.wait_for(writer.stdout.readline(), timeout=200) == b"writing\n"
     writer.kill()
     await writer.communicate()
 
@@ -204,7 +205,7 @@ async def test_a_killed_writer_leaves_nothing_visible_and_its_name_free(
 async def test_a_failed_piece_is_sent_again_and_only_that_one(
     proxy: FaultyProxy, bucket: str, what: int
 ) -> None:
-    store = ArchiveStore.open(f"s3://{bucket}/some/place", HASTY)
+    store = ArchiveStore.open(f"s3://{bucket}/some/place", PATIENT)
     content = os.urandom(LARGE)
     proxy.faults.append(Fault("PUT", "partNumber=2", what))
 
@@ -295,7 +296,7 @@ async def test_a_bucket_that_stays_silent_is_given_up_after_the_time_granted(
 
 
 async def test_every_body_goes_with_its_sha256(proxy: FaultyProxy, bucket: str) -> None:
-    store = ArchiveStore.open(f"s3://{bucket}/some/place", HASTY)
+    store = ArchiveStore.open(f"s3://{bucket}/some/place", PATIENT)
 
     await write(store, os.urandom(LARGE))
     await store.delete(NAME)
@@ -493,7 +494,7 @@ async def test_a_bucket_with_object_lock_keeps_its_archives(
         b"</Mode><Days>1</Days></DefaultRetention></Rule></ObjectLockConfiguration>"
     )
     assert s3_server.call("PUT", f"/{locked}", "object-lock=", body=rule).status == 200
-    store = ArchiveStore.open(f"s3://{locked}/place", HASTY)
+    store = ArchiveStore.open(f"s3://{locked}/place", PATIENT)
     content = secrets.token_hex(size // 2).encode()
     capture: ResumableWriter[None] = store.resumable_writer(NAME, "a capture")
     async with capture as place:

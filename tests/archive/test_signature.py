@@ -312,7 +312,7 @@ def test_the_documented_commands_verify_a_signature(
             capture_output=True,
             text=True,
             check=False,
-            timeout=30,
+            timeout=200,
         )
 
     done = check()

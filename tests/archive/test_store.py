@@ -194,7 +194,7 @@ async def test_leftovers_of_a_killed_writer_go_but_a_living_one_keeps_its_file(
         stdout=subprocess.PIPE,
     )
     assert writer.stdout is not None
-    assert await asyncio.wait_for(writer.stdout.readline(), timeout=20) == b"writing\n"
+    assert await asyncio.wait_for(writer.stdout.readline(), timeout=200) == b"writing\n"
     (staged,) = list_files(archives)
 
     assert await store.ensure_no_leftovers() == []

@@ -23,7 +23,8 @@ REQUEST = CaptureRequest(
     initiated_by=None,
     product_version="0.1.0",
 )
-HASTY = BucketAccess(retry_s=5, retries=3)
+HASTY = BucketAccess(retry_s=5, retries=3)  # where it fails in the end
+PATIENT = BucketAccess(retry_s=100)
 OBJECT_BYTES = 700_000
 
 
@@ -46,7 +47,7 @@ def large_objects(server: ListServer) -> None:
 async def test_a_large_capture_goes_to_a_bucket_as_one_whole_archive(
     cluster: ClusterConnection, bucket: str
 ) -> None:
-    store = ArchiveStore.open(f"s3://{bucket}/archives", HASTY)
+    store = ArchiveStore.open(f"s3://{bucket}/archives", PATIENT)
 
     outcome = await capture(REQUEST, cluster, store)
 
@@ -61,17 +62,17 @@ async def test_a_large_capture_goes_to_a_bucket_as_one_whole_archive(
 async def test_a_capture_that_was_cut_off_goes_on_in_the_bucket(
     server: ListServer, cluster: ClusterConnection, bucket: str
 ) -> None:
-    store = ArchiveStore.open(f"s3://{bucket}/archives", HASTY)
+    store = ArchiveStore.open(f"s3://{bucket}/archives", PATIENT)
     server.add(Listing("", "v1", "secrets", "Secret", [a_config_map("last")]))
     server.hold("/api/v1/secrets")
     journal = KeptJournal()
     running = asyncio.create_task(capture(REQUEST, cluster, store, journal=journal))
-    await asyncio.wait_for(journal.grown.wait(), 60)
+    await asyncio.wait_for(journal.grown.wait(), 100)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     server.held["/api/v1/secrets"].set()
     server.requests.clear()
-    other = ArchiveStore.open(f"s3://{bucket}/archives", HASTY)  # as another replica would
+    other = ArchiveStore.open(f"s3://{bucket}/archives", PATIENT)  # as another replica would
 
     outcome = await capture(REQUEST, cluster, other, journal=journal)
     await other.discard_staging(outcome.archive_name)

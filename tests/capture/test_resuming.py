@@ -79,7 +79,7 @@ async def cut_off(
     )
     expected = sorted([*RESOURCES, "empties"])
     expected = expected[: expected.index(at)]
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(100):
         while journal.finished != expected:
             journal.grown.clear()
             await journal.grown.wait()
