@@ -38,7 +38,7 @@ def run(engine: EngineProcess, setup: str, command: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=40,
+        timeout=120,
     )
     assert not done.stderr, f"{command}: {done.stderr}"
     return "\n".join(line for line in done.stdout.splitlines() if line)

@@ -96,7 +96,7 @@ async def test_each_capability_opens_what_help_says_and_nothing_else(
     async def compare(right: Right) -> None:
         bearer = {"Authorization": f"Bearer {await token_with(engine.cluster, namespace, right)}"}
         opened = next(CALLS[each] for each, needed in NEEDED.items() if needed == right)
-        async with asyncio.timeout(60):  # until the API server's authorizer has seen the binding
+        async with asyncio.timeout(100):  # until the API server's authorizer has seen the binding
             while (await ask(engine, opened, bearer)).status_code == 403:  # noqa: ASYNC110
                 await asyncio.sleep(0.5)
         access = await told(engine, bearer)

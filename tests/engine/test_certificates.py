@@ -166,7 +166,7 @@ async def test_a_certificate_is_renewed_and_served_while_the_engine_runs(
         keep_certificate_fresh(context, files, ensure if whose == "own" else None)
     )
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(100):
             while (second := served_by(context, tmp_path / "ca.crt")) == first:
                 if whose == "given":  # as its owner replaces it, say cert-manager
                     ensure()

@@ -76,7 +76,7 @@ async def test_progress_is_seen_while_a_host_works(local: LocalEngine, source: L
     source.hold("/version")
     await local.stage(configuration_backup_enabled=False)
     await local.send("POST", DEPLOY, json={})
-    await asyncio.wait_for(source.reached.wait(), 30)
+    await asyncio.wait_for(source.reached.wait(), 100)
     status = (await local.send("GET", DEPLOY)).json()
     assert status["status"] == "IN_PROGRESS"
     assert 0 <= status["percent_complete"] < 100
@@ -90,7 +90,7 @@ async def test_a_change_staged_during_a_deploy_belongs_to_the_next(
     source.hold("/version")
     await local.stage(configuration_backup_time_limit=600_000)
     await local.send("POST", DEPLOY, json={})
-    await asyncio.wait_for(source.reached.wait(), 30)
+    await asyncio.wait_for(source.reached.wait(), 100)
     await local.stage(configuration_backup_time_limit=660_000)
     source.held.pop("/version").set()
     await local.until_deployed()

@@ -21,6 +21,7 @@ from listserver import Listing, ListServer, a_config_map
 pytestmark = [pytest.mark.process, pytest.mark.timeout(900)]
 
 KINDS = [f"kind{letter}s" for letter in "abcdefghijkl"]
+LISTS = 24  # of a capture, one for each page
 
 
 @pytest.fixture(autouse=True)
@@ -53,8 +54,15 @@ def listed_kinds(source: ListServer) -> set[str]:
     return {path.rpartition("/")[2] for path in paths}
 
 
+async def until_asked(source: ListServer, lists: int) -> None:
+    """Wait until so many lists were asked for: no machine is too slow or too fast for that."""
+    async with asyncio.timeout(100):
+        while sum("limit" in query for _, query in source.requests) < lists:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
 async def finish(engine: EngineProcess, backup_id: int) -> None:
-    async with client_of(engine) as client, asyncio.timeout(120):
+    async with client_of(engine) as client, asyncio.timeout(200):
         while (await client.get_backup(backup_id)).status is not RecordStatus.SUCCESS:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
@@ -78,7 +86,7 @@ async def test_killed_at_random_moments_each_capture_goes_on_where_it_stopped(
             async with client_of(engine) as client:
                 body = CreateBackup(name=f"backup-{number}", configuration_id=1)
                 created = await client.create_backup(body, BackupType.CONFIG)
-            await asyncio.sleep(moments.uniform(0, 1.2))
+            await until_asked(source, moments.randint(0, LISTS))
             engine.kill()
             finished = read_finished(engine, created.id)
             source.requests.clear()

@@ -160,7 +160,7 @@ async def known(engine: LocalEngine, backup_id: int) -> Verification:
 
 
 async def until(engine: LocalEngine, backup_id: int, **wanted: object) -> dict[str, Any]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(100):
         while True:
             record = await engine.get(backup_id)
             if all(record[name] == value for name, value in wanted.items()):
@@ -235,7 +235,7 @@ async def test_a_verification_that_is_asked_for_comes_soon(local: LocalEngine) -
     async with local.database.writing() as connection:
         await VerificationRecords(connection).request(backup_id, 1)
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(100):
         while (after := await known(local, backup_id)).time_requested is not None:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 

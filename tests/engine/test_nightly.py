@@ -57,7 +57,7 @@ async def listed(engine: LocalEngine) -> list[dict[str, Any]]:
 
 async def until_listed(engine: LocalEngine, names: list[str]) -> list[dict[str, Any]]:
     """Wait until exactly these backups are there, and none of them runs or leaves."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(100):
         while True:
             records = await listed(engine)
             has_ended = all(each["status"] in {"SUCCESS", "FAILED"} for each in records)
@@ -128,7 +128,7 @@ async def test_a_busy_host_has_its_run_when_it_is_free(world: World, source: Lis
         engine.start()
         source.hold(HELD)
         await engine.create("long")
-        await asyncio.wait_for(source.reached.wait(), 30)
+        await asyncio.wait_for(source.reached.wait(), 100)
         world.now = MIDNIGHT
         await look_on(engine)
         assert [record["name"] for record in await listed(engine)] == ["long"]

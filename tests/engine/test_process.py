@@ -50,7 +50,7 @@ def client_of(engine: EngineProcess) -> BackupApiClient:
 
 
 async def until(client: BackupApiClient, backup_id: int, status: RecordStatus) -> Any:  # noqa: ANN401
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(100):
         while (record := await client.get_backup(backup_id)).status is not status:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     return record
@@ -60,7 +60,7 @@ def refusal(arguments: list[str], environment: dict[str, str] | None = None) -> 
     """Run ``serve`` with arguments that it must not accept; exit code and stderr."""
     command = [sys.executable, "-m", "backup_engine", "serve", *arguments]
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=60, check=False, env=environment
+        command, capture_output=True, text=True, timeout=120, check=False, env=environment
     )
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
@@ -88,7 +88,7 @@ async def test_kill_9_in_mid_capture_and_the_restart_finishes_the_same_backup(
     async with client_of(process) as client:
         body = CreateBackup(name="first", configuration_id=1)
         created = await client.create_backup(body, BackupType.CONFIG)
-        await asyncio.wait_for(source.reached.wait(), 30)
+        await asyncio.wait_for(source.reached.wait(), 100)
     token, ca_pem = process.token, process.ca_pem
     process.kill()
     source.held[HELD].set()
@@ -109,10 +109,10 @@ async def test_sigterm_lets_a_running_capture_be_resumed_by_the_next_start(
     async with client_of(process) as client:
         body = CreateBackup(name="first", configuration_id=1)
         created = await client.create_backup(body, BackupType.CONFIG)
-        await asyncio.wait_for(source.reached.wait(), 30)
+        await asyncio.wait_for(source.reached.wait(), 100)
     began = time.monotonic()
     assert process.stop() == 0
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < GRACE_S
     assert list(process.archives.glob("*.tar")) == []
     source.held[HELD].set()
     process.start()
@@ -288,7 +288,7 @@ async def test_given_tokens_and_plain_http_on_loopback(tmp_path: Path, source: L
     try:
         engine.start()
         assert engine.url.startswith("http://127.0.0.1:")
-        async with httpx2.AsyncClient(base_url=engine.url) as client:
+        async with httpx2.AsyncClient(base_url=engine.url, timeout=60) as client:
             answer = await client.get("/api/system/about", headers={"SEC": TOKEN})
             assert answer.status_code == 200
             for probe in ("/healthz", "/readyz"):

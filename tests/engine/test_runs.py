@@ -54,7 +54,7 @@ async def test_a_cancelled_backup_is_gone_while_its_list_still_hangs_and_leaves_
 ) -> None:
     source.hold(HELD)
     backup_id = (await local.create("first")).json()["id"]
-    await asyncio.wait_for(source.reached.wait(), 30)
+    await asyncio.wait_for(source.reached.wait(), 100)
 
     answer = await local.send("DELETE", f"{BACKUPS}/{backup_id}")
     assert answer.status_code == 202
@@ -123,7 +123,7 @@ async def test_the_time_limit_goes_on_through_a_crash(
     async with opened() as engine:
         engine.start()
         backup_id = (await engine.create("slow")).json()["id"]
-        await asyncio.wait_for(source.reached.wait(), 30)
+        await asyncio.wait_for(source.reached.wait(), 100)
     later = datetime.now(UTC) + timedelta(hours=2)
 
     async with opened(clock=lambda: later) as restarted:
@@ -140,7 +140,7 @@ async def test_a_capture_cut_off_by_a_crash_is_carried_on_under_its_id(
     source.hold(HELD)
     resting.start()
     created = (await resting.create("first")).json()
-    await asyncio.wait_for(source.reached.wait(), 30)
+    await asyncio.wait_for(source.reached.wait(), 100)
     await resting.stop()
     assert (await resting.get(created["id"]))["status"] == "IN_PROGRESS"
 
@@ -201,7 +201,7 @@ async def test_an_archive_that_another_engine_published_late_is_taken_as_it_is(
     source.hold(HELD)
     source.reached.clear()
     local.start()
-    await asyncio.wait_for(source.reached.wait(), 30)
+    await asyncio.wait_for(source.reached.wait(), 100)
 
     aside.rename(path)  # while this engine captures the same once more
     source.held[HELD].set()
@@ -257,7 +257,7 @@ async def test_an_unreachable_store_makes_nothing_missing(
     backup_id = (await local.create("first")).json()["id"]
     await local.until(backup_id, "SUCCESS")
     (tmp_path / "archives").rename(tmp_path / "unmounted")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(100):
         while "cannot be looked after" not in caplog.text:  # noqa: ASYNC110 - a log has no event
             await asyncio.sleep(0.02)
     assert (await local.get(backup_id))["status"] == "SUCCESS"
@@ -297,5 +297,5 @@ async def test_a_stop_that_meets_a_wake_up_is_not_lost(resting: LocalEngine) -> 
         resting.start()
         await asyncio.sleep(0.02)  # asleep by then, most times
         resting.parts.runner.wake()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(100):
             await resting.stop()

@@ -39,7 +39,7 @@ def archive(capsys: pytest.CaptureFixture[str]) -> Archive:
 async def back_up(engine: EngineProcess) -> BackupRecord:
     options = ClientOptions(engine.url, SecToken(engine.token), Trust(engine.ca_pem))
     running = {RecordStatus.INITIALIZING, RecordStatus.IN_PROGRESS}
-    async with BackupApiClient(options) as client, asyncio.timeout(60):
+    async with BackupApiClient(options) as client, asyncio.timeout(100):
         record = await client.create_backup(
             CreateBackup(name="kept", configuration_id=1), BackupType.CONFIG
         )

@@ -100,7 +100,7 @@ async def test_a_server_that_is_restarted_under_a_capture_is_waited_for(
     ) as engine:
         async with client_of(engine) as client:
             created = await begin(client, "restarted")
-            await asyncio.wait_for(source.reached.wait(), 30)
+            await asyncio.wait_for(source.reached.wait(), 100)
             await asyncio.to_thread(s3_server.stop)
             source.held[HELD].set()
             await asyncio.to_thread(s3_server.start)

@@ -41,6 +41,7 @@ STAGED = "/api/staged_config/backup_and_restore/scheduled_backup_configurations"
 DEPLOY = "/api/staged_config/deploy_status"
 Anything: TypeAlias = Any
 PRODUCT = Product("1.2.3", "1.2.3.4")
+PATIENCE_S = 100.0  # what is waited for comes at once, but for a machine that stalls
 PACE = WatchPace(look_again_s=20, settle_s=0.01, after_trouble_s=0.05)
 
 
@@ -88,13 +89,13 @@ class LocalEngine:
         answer: dict[str, Any] = (await self.send("POST", f"{STAGED}/1", json=members)).json()
         return answer
 
-    async def deploy(self, within_s: float = 30) -> dict[str, Any]:
+    async def deploy(self, within_s: float = PATIENCE_S) -> dict[str, Any]:
         """Deploy what is staged and wait until it is in force."""
         started = await self.send("POST", DEPLOY, json={})
         assert started.status_code == 200, started.text
         return await self.until_deployed(within_s)
 
-    async def until_deployed(self, within_s: float = 30) -> dict[str, Any]:
+    async def until_deployed(self, within_s: float = PATIENCE_S) -> dict[str, Any]:
         """Wait until no deploy runs."""
         async with asyncio.timeout(within_s):
             while True:
@@ -103,7 +104,9 @@ class LocalEngine:
                     return status
                 await asyncio.sleep(0.02)
 
-    async def until(self, backup_id: int, status: str, within_s: float = 30) -> dict[str, Any]:
+    async def until(
+        self, backup_id: int, status: str, within_s: float = PATIENCE_S
+    ) -> dict[str, Any]:
         """Wait for a status; ``gone`` is 404."""
         async with asyncio.timeout(within_s):
             while True:
