@@ -3,10 +3,14 @@
 import asyncio
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-# Time is pytest-timeout's business: a busy machine is no finding.
-settings.register_profile("project", deadline=None, print_blob=True)
+# Time is pytest-timeout's business: a busy machine is no finding. The same examples each time: who
+# looks for others says so, by --hypothesis-profile=exploring.
+settings.register_profile(
+    "exploring", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("project", settings.get_profile("exploring"), derandomize=True)
 settings.load_profile("project")
 
 pytest_plugins = [
