@@ -18,7 +18,9 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @asynccontextmanager
-async def client_of(serve: Serve) -> AsyncIterator[BackupApiClient]:
+async def client_of(
+    serve: Serve, answer_timeout_s: float = 100.0
+) -> AsyncIterator[BackupApiClient]:
     """A client of a server that speaks plain HTTP and has a mind of its own."""
     is_over = asyncio.Event()
 
@@ -34,11 +36,14 @@ async def client_of(serve: Serve) -> AsyncIterator[BackupApiClient]:
     listening = await asyncio.start_server(serve_once, "127.0.0.1", 0)
     host, port = listening.sockets[0].getsockname()[:2]
     options = ClientOptions(
-        f"http://{host}:{port}", SecToken("t"), retry=NO_REPEATS, answer_timeout_s=0.5
+        f"http://{host}:{port}",
+        SecToken("t"),
+        retry=NO_REPEATS,
+        answer_timeout_s=answer_timeout_s,
     )
     async with listening, BackupApiClient(options) as client:
         yield client
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(100):
         await is_over.wait()
 
 
@@ -51,7 +56,7 @@ async def test_a_server_that_trickles_is_not_waited_for_for_ever() -> None:
             await writer.drain()
             await asyncio.sleep(0.01)
 
-    async with client_of(trickle) as client:
+    async with client_of(trickle, answer_timeout_s=0.5) as client:
         with pytest.raises(LostAnswerError, match=r"no whole answer .* within 0\.5 s"):
             await client.about()
 

@@ -50,7 +50,7 @@ async def test_the_clocks_are_compared(
 
     offset = client.clock_offset
     assert offset is not None
-    assert abs(offset - timedelta(seconds=ahead_s)) < timedelta(seconds=5)
+    assert abs(offset - timedelta(seconds=ahead_s)) < timedelta(minutes=5)
 
 
 async def test_before_the_first_answer_no_clock_is_known(client: BackupApiClient) -> None:

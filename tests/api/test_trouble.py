@@ -87,7 +87,7 @@ async def test_each_fault_has_its_exception_and_a_post_is_sent_once(
 async def test_silence_beyond_the_timeout_is_a_lost_answer(appliance: FakeAppliance) -> None:
     hold = appliance.faults.hold(CREATE, moment=Moment.AFTER_ACTING)
 
-    async with client_of(appliance, silence_timeout_s=0.1) as client:
+    async with client_of(appliance, silence_timeout_s=1.0) as client:
         with pytest.raises(LostAnswerError, match="no answer from"):
             await CALLS[CREATE_BACKUP](client)
 

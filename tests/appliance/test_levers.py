@@ -238,7 +238,7 @@ async def test_states_can_be_played(appliance: FakeAppliance) -> None:
         appliance.backup(backup_id)
 
 
-async def eventually(is_so: Callable[[], bool], within_s: float = 5.0) -> None:
+async def eventually(is_so: Callable[[], bool], within_s: float = 60.0) -> None:
     async with asyncio.timeout(within_s):
         while not is_so():  # noqa: ASYNC110 - the fake tells nobody that it acted
             await asyncio.sleep(0.01)

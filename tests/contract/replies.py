@@ -78,7 +78,7 @@ class RawClient:
         self.credentials = dict(credentials)
         self._http = httpx2.AsyncClient(
             verify=self.context,
-            timeout=30.0,
+            timeout=100.0,
             limits=httpx2.Limits(max_connections=32),
             trust_env=False,
         )

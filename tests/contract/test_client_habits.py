@@ -159,7 +159,7 @@ async def test_a_client_that_waits_for_continue_is_told_to(talk: Conversation) -
     reader, writer = await asyncio.open_connection(
         address.hostname, address.port, ssl=client.context
     )
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(100):
         writer.write("\r\n".join(lines).encode())
         assert (await reader.readline()).startswith(b"HTTP/1.1 100")
         writer.write(body)
@@ -188,7 +188,7 @@ async def test_an_offer_of_http_2_is_left_unanswered_and_harmless(talk: Conversa
     reader, writer = await asyncio.open_connection(
         address.hostname, address.port, ssl=client.context
     )
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(100):
         for line, headers, content in requests:
             lines = [f"{line} HTTP/1.1", *(f"{k}: {v}" for k, v in headers.items()), "", ""]
             writer.write("\r\n".join(lines).encode() + content)

@@ -202,7 +202,7 @@ async def send_bytes(talk: Conversation, pieces: Iterable[bytes]) -> Reply:
         address.hostname, address.port, ssl=talk.server.client.context
     )
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(100):
             for piece in pieces:
                 writer.write(piece)
                 await writer.drain()
@@ -243,7 +243,7 @@ async def _send_raw(
         address.hostname, address.port, ssl=client.context
     )
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(100):
             writer.write(b"\r\n".join(lines))
             answer = await reader.read()
     finally:

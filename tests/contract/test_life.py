@@ -97,7 +97,7 @@ def engine_peer(engine_site: EngineSite) -> Iterator[Peer]:
 def open_http(url: str, ca_pem: str, token: str) -> httpx2.Client:
     context = ssl.create_default_context(cadata=ca_pem)
     return httpx2.Client(
-        base_url=url, headers={"SEC": token}, verify=context, timeout=30.0, trust_env=False
+        base_url=url, headers={"SEC": token}, verify=context, timeout=200.0, trust_env=False
     )
 
 

@@ -43,7 +43,7 @@ def connect(talk: Conversation) -> Callable[[], http.client.HTTPSConnection]:
     def build() -> http.client.HTTPSConnection:
         assert address.hostname is not None
         return http.client.HTTPSConnection(
-            address.hostname, address.port, context=talk.server.client.context, timeout=20
+            address.hostname, address.port, context=talk.server.client.context, timeout=200
         )
 
     return build
@@ -59,7 +59,7 @@ def curl(talk: Conversation, ca: str, *arguments: str, body: str | None = None) 
         capture_output=True,
         text=True,
         check=True,
-        timeout=30,
+        timeout=200,
     )
     answer, _, status = done.stdout.rpartition("\n")
     return int(status), answer
@@ -126,7 +126,7 @@ async def test_urllib_raises_with_the_error_body_in_hand(talk: Conversation) -> 
 
     def work() -> dict[str, Any]:
         try:
-            urllib.request.urlopen(request, context=talk.server.client.context, timeout=20)  # noqa: S310
+            urllib.request.urlopen(request, context=talk.server.client.context, timeout=200)  # noqa: S310
         except urllib.error.HTTPError as refusal:
             with refusal:
                 body: dict[str, Any] = json.load(refusal)

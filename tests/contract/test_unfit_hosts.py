@@ -30,7 +30,7 @@ async def seen(talk: Conversation, path: str, hostname: str) -> int | None:
 
 async def staged(talk: Conversation, hostname: str, *, is_there: bool) -> int | None:
     """Wait until the host is staged, or is staged to be gone."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(100):
         while True:
             host_id = await seen(talk, STAGED_HOSTS, hostname)
             if (host_id is not None) is is_there:

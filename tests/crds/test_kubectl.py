@@ -309,6 +309,6 @@ def test_a_pipeline_can_wait_for_a_condition(kubectl: Kubectl, backups: str) -> 
         "--for=condition=Finished",
         "backup/before-upgrade",
         f"--namespace={backups}",
-        "--timeout=5s",
+        "--timeout=60s",
     )
     assert "condition met" in waited.stdout

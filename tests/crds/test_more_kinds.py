@@ -260,16 +260,19 @@ def test_what_cannot_be_changed_is_refused_and_the_rest_is_not(
     kubectl: Kubectl, namespace: str
 ) -> None:
     scope = f"--namespace={namespace}"
-    for number, (kind, spec, change, field) in enumerate(CHANGES):
-        name = f"{namespace}-{number}"
-        body = {**json.loads(manifest(kind, spec)), "metadata": {"name": name}}
-        kubectl("create", scope, "--filename=-", input=json.dumps(body))
-        patch = json.dumps({"spec": change})
-        answer = kubectl(
-            *("patch", scope, kind.lower(), name, "--type=merge", "--dry-run=server", "-p", patch),
-            check=False,
-        )
-        kubectl("delete", scope, kind.lower(), name, "--wait=false")
+    items = [
+        {**json.loads(manifest(kind, spec)), "metadata": {"name": f"{namespace}-{number}"}}
+        for number, (kind, spec, _, _) in enumerate(CHANGES)
+    ]
+    bundle = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
+    kubectl("create", scope, "--filename=-", input=bundle)
+    answers = []
+    for number, (kind, _, change, _) in enumerate(CHANGES):
+        patch, name = json.dumps({"spec": change}), f"{namespace}-{number}"
+        dry = ("--type=merge", "--dry-run=server", "-p", patch)
+        answers.append(kubectl("patch", scope, kind.lower(), name, *dry, check=False))
+    kubectl("delete", scope, "--filename=-", "--wait=false", input=bundle)
+    for (kind, _, change, field), answer in zip(CHANGES, answers, strict=True):
         if field is None:
             assert answer.returncode == 0, answer.stderr
         else:

@@ -25,9 +25,9 @@ def write_materials(tmp_path: Path) -> Path:
     out = tmp_path / "sbom.cdx.json"
     command = [sys.executable, str(ROOT / "image/sbom.py")]
     arguments = [str(out), str(tmp_path / "root"), sys.prefix, str(program)]
-    subprocess.run([*command, *arguments], check=True, timeout=50)
+    subprocess.run([*command, *arguments], check=True, timeout=200)
     first = out.read_bytes()
-    subprocess.run([*command, *arguments], check=True, timeout=50)
+    subprocess.run([*command, *arguments], check=True, timeout=200)
     assert out.read_bytes() == first
     return out
 

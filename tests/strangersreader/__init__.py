@@ -27,7 +27,7 @@ def demand(holds: object, what: str) -> None:
 
 
 def run(*command: str, content: bytes) -> bytes:
-    done = subprocess.run(command, input=content, capture_output=True, check=False, timeout=30)
+    done = subprocess.run(command, input=content, capture_output=True, check=False, timeout=200)
     demand(done.returncode == 0, f"{command[0]}: {done.stderr.decode(errors='replace')}")
     return done.stdout
 
