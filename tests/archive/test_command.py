@@ -307,8 +307,10 @@ def test_wrong_usage_is_told_before_any_archive_is_opened(
 
 
 SILENT = """
-import os, socket, sys, threading
+import os, signal, socket, sys, threading
 from backup_engine.__main__ import main
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # who runs this may ignore it
 
 server = socket.create_server(("127.0.0.1", 0))
 held = []
@@ -335,7 +337,8 @@ def test_what_was_interrupted_is_not_done() -> None:
         listing.send_signal(signal.SIGINT)
         _, said = listing.communicate(timeout=30)
 
-    assert (listing.returncode, said) == (130, b"")
+    # a thread of the storage library may still complain that Python has ended
+    assert (listing.returncode, b"Traceback" in said) == (130, False)
 
 
 READER = """
