@@ -9,7 +9,6 @@ from backup_engine.archive.store import ArchiveStore, BucketAccess
 from backup_engine.capture.run import CaptureError, CaptureRequest, capture, verify_archive
 from backup_engine.cluster import ClusterConnection
 from fixtures.journal import KeptJournal
-from fixtures.s3_server import S3Server
 from listserver import Listing, ListServer, a_config_map
 
 pytest_plugins = ["fixtures.s3"]
@@ -26,15 +25,6 @@ REQUEST = CaptureRequest(
 HASTY = BucketAccess(retry_s=5, retries=3)  # where it fails in the end
 PATIENT = BucketAccess(retry_s=100)
 OBJECT_BYTES = 700_000
-
-
-@pytest.fixture
-def bucket(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
-    for name, value in s3_server.environment.items():
-        monkeypatch.setenv(name, value)
-    bucket = f"capture-{secrets.token_hex(4)}"
-    s3_server.make_bucket(bucket)
-    return bucket
 
 
 @pytest.fixture(autouse=True)
